@@ -1,0 +1,28 @@
+"""How every training runs: runner, hooks, log, randomness."""
+
+default_scope = 'mmreid'
+runner_type = 'ReIDRunner'
+
+default_hooks = dict(
+    runtime_info=dict(type='RuntimeInfoHook'),
+    timer=dict(type='IterTimerHook'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='SafeCheckpointHook', interval=1, max_keep_ckpts=3, save_best='market1501/mAP', rule='greater'),
+    invalid_loss=dict(type='InvalidLossHook', interval=50),
+    progress=dict(type='FeatureProgressHook'))
+
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+    # CPU only: MiB of freed activations that the process keeps for its next step. 0 leaves the allocator alone.
+    keep_freed_memory_mb=1024)
+
+log_processor = dict(window_size=20)
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+log_level = 'INFO'
+load_from = None
+resume = False
+randomness = dict(seed=0)

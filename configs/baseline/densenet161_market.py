@@ -1,0 +1,8 @@
+"""DenseNet-161 on Market-1501: the row that PTL is compared with."""
+
+_base_ = [
+    '../_base_/models/densenet161_baseline.py',
+    '../_base_/datasets/market1501.py',
+    '../_base_/schedules/sgd_50e.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,14 @@
+"""ResNet-18+PTL on the embedded synthetic data, from scratch: the quick start."""
+
+_base_ = [
+    '../_base_/models/resnet18_ptl.py',
+    '../_base_/datasets/synthetic.py',
+    '../_base_/schedules/synthetic.py',
+    '../_base_/default_runtime.py',
+]
+
+# Trained from scratch on 128x64 images: a few minutes on two CPU cores.
+default_hooks = dict(
+    logger=dict(interval=10),
+    initial_evaluation=dict(type='InitialEvaluationHook'),
+    latent_state=dict(type='LatentStateResetHook', policy='epoch'))

@@ -1,0 +1,345 @@
+"""Base class of the re-identification datasets."""
+
+import logging
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from .data_root import resolve_data_root
+from .image_cache import ImageCache
+from .image_io import read_image
+from .seeding import seeded_rng
+
+#: Raw identity of a wrong detection: never ranked, never a class.
+JUNK_PID = -1
+
+
+class SplitCount(NamedTuple):
+    """Size of one part of a dataset; junk and distractors count as images, not as identities."""
+
+    images: int
+    pids: int
+
+
+class ReIDDataset(BaseDataset):
+    """Person images with identity, camera and domain.
+
+    A record (:meth:`get_data_info`) holds ``img_path`` (str), ``pid`` (int, raw identity: -1 is junk), ``camid`` (int,
+    the number used by the dataset), ``domain`` (int), ``split`` (``'train'``, ``'query'`` or ``'gallery'``),
+    ``sample_idx`` (int, the row) and, in training, ``gt_label`` (int, contiguous class index in the order of the sorted
+    raw identities; -1 for junk). The test split is one dataset with query and gallery.
+
+    A subclass implements :meth:`load_records`; the files are read by the ``LoadImage`` transform unless the dataset
+    holds the pixels itself (:meth:`get_image`). Reading a dataset writes nothing.
+
+    When a row is asked for by a :class:`SeededIndex` (mmreid's training samplers yield them), every random draw of the
+    pipeline is seeded by it and the global random states are put back, so that a sample does not depend on the number
+    of workers or on what was loaded before. An unreadable image is an error with its path: no other image takes its
+    place.
+
+    Args:
+        data_root (str): Folder of the dataset. For a relative root, the environment variable ``MMREID_DATA_ROOT``
+            takes the place of the leading ``data/``.
+        split (str): ``'train'`` or ``'test'``. Defaults to ``'train'``.
+        keep_camids (Sequence[int], optional): Keep the images of these cameras only. Defaults to None, all.
+        keep_pids (Sequence[int], optional): Keep these raw identities only; junk and distractors stay. Defaults to
+            None, all.
+        num_pids (int, optional): Keep that many identities, drawn from those left by the options above; junk and
+            distractors stay. Defaults to None, all.
+        subset_seed (int): Seed of the draw of ``num_pids``. Defaults to 0.
+        domain_id (int): Number of the dataset among several. Defaults to 0.
+        check_counts (bool): Warn when the counts differ from the published ones. Subsets are never compared. Defaults
+            to True.
+        cache (bool): Decode every image once, when the dataset is built, and keep it in memory. Defaults to False.
+        cache_limit_gb (float): Largest size of the cache in GiB. Rows beyond it are read from disk each time, and the
+            log says how many. Defaults to 4.0.
+        **kwargs: For mmengine's ``BaseDataset``: ``pipeline``, ``lazy_init``, ``serialize_data``, ``indices``
+            (``indices`` cuts rows and keeps the numbering of the classes), ``metainfo``, ``test_mode`` (defaults to
+            ``split == 'test'``).
+
+    Raises:
+        FileNotFoundError: If the folder is missing or is not laid out as expected.
+        ValueError: If an option does not fit the dataset: unknown cameras or identities, an empty subset, or test data
+            in which no query has a match from another camera.
+    """
+
+    #: Splits a user may ask for, and the ``split`` values of their records.
+    SPLITS: Dict[str, Tuple[str, ...]] = dict(train=('train',), test=('query', 'gallery'))
+    #: Raw identities that are nobody in particular. Options that select identities leave them in.
+    NON_IDENTITIES: Tuple[int, ...] = (JUNK_PID,)
+    #: Published sizes by record split; empty if there are none.
+    PUBLISHED_COUNTS: Dict[str, SplitCount] = {}
+
+    def __init__(self,
+                 data_root: str = '',
+                 split: str = 'train',
+                 *,
+                 keep_camids: Optional[Sequence[int]] = None,
+                 keep_pids: Optional[Sequence[int]] = None,
+                 num_pids: Optional[int] = None,
+                 subset_seed: int = 0,
+                 domain_id: int = 0,
+                 check_counts: bool = True,
+                 cache: bool = False,
+                 cache_limit_gb: float = 4.0,
+                 **kwargs) -> None:
+        if split not in self.SPLITS:
+            raise ValueError(f'{type(self).__name__}: split must be one of {", ".join(self.SPLITS)}, got {split!r}')
+        self.configured_root = data_root
+        self.split = split
+        self.keep_camids, self.keep_pids = keep_camids, keep_pids
+        self.num_pids, self.subset_seed = num_pids, subset_seed
+        self.domain_id = domain_id
+        self.check_counts = check_counts
+        self.cache_limit_gb = cache_limit_gb
+        self._wants_cache = cache
+        self._image_cache: Optional[ImageCache] = None
+        self._rows = np.empty(0, dtype=np.int64)  # row in this dataset -> row in the cache
+        self._columns: Dict[str, np.ndarray] = {}
+        kwargs.setdefault('test_mode', split == 'test')
+        super().__init__(data_root=resolve_data_root(data_root) if data_root else '', data_prefix={}, **kwargs)
+
+    # ---- what a subclass provides ------------------------------------------------------------------------------
+
+    def load_records(self) -> List[dict]:
+        """List the images of ``self.split`` in a fixed order.
+
+        Returns:
+            List[dict]: Each with ``img_path``, ``pid``, ``camid`` and ``split``.
+        """
+        raise NotImplementedError(f'{type(self).__name__} must implement load_records')
+
+    def load_image(self, info: dict) -> np.ndarray:
+        """Pixels of a record, BGR uint8 of shape ``(H, W, 3)``; fills the cache."""
+        return read_image(info['img_path'])
+
+    # ---- building ----------------------------------------------------------------------------------------------
+
+    def load_data_list(self) -> List[dict]:
+        """List all records; mmengine calls it in ``full_init``."""
+        return [dict(record, domain=self.domain_id) for record in self.load_records()]
+
+    def filter_data(self) -> List[dict]:
+        """Keep the subset that was asked for, then number the classes; mmengine calls it in ``full_init``."""
+        records = self._select_cameras(self.data_list)
+        records = self._select_pids(records)
+        if not records:
+            raise ValueError(f'{self._name()}: no image is left ({self._subset_text() or "the dataset is empty"})')
+        if self.split == 'train':
+            self._number_classes(records)
+        else:
+            self._metainfo['num_classes'] = 0
+            self._check_matches(records)
+        return records
+
+    def full_init(self) -> None:
+        """Read the dataset, report its size and fill the cache."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        self._rows = np.arange(len(self), dtype=np.int64)
+        print_log(self.summary(), logger='current')
+        differences = self.count_differences()
+        if differences:
+            print_log(f'{self._name()}: counts differ from the published ones: {"; ".join(differences)}. Is the folder '
+                      'complete? tools/misc/check_dataset.py examines it; check_counts=False silences this.',
+                      logger='current', level=logging.WARNING)
+        if self._wants_cache:
+            self._fill_cache()
+
+    def _select_cameras(self, records: List[dict]) -> List[dict]:
+        if self.keep_camids is None:
+            return records
+        keep = self._require_known('keep_camids', self.keep_camids, (record['camid'] for record in records))
+        return [record for record in records if record['camid'] in keep]
+
+    def _select_pids(self, records: List[dict]) -> List[dict]:
+        present = {record['pid'] for record in records} - set(self.NON_IDENTITIES)
+        keep = present
+        if self.keep_pids is not None:
+            keep = self._require_known('keep_pids', self.keep_pids, present)
+        if self.num_pids is not None:
+            if not 1 <= self.num_pids <= len(keep):
+                raise ValueError(f'{self._name()}: num_pids={self.num_pids} of {len(keep)} identities')
+            rng = np.random.default_rng(self.subset_seed)
+            keep = set(rng.choice(sorted(keep), self.num_pids, replace=False).tolist())
+        if keep == present:
+            return records
+        keep = keep | set(self.NON_IDENTITIES)
+        return [record for record in records if record['pid'] in keep]
+
+    def _require_known(self, option: str, wanted: Iterable[int], present: Iterable[int]) -> set:
+        wanted, present = set(wanted), set(present)
+        unknown = sorted(wanted - present)
+        if unknown:
+            raise ValueError(f'{self._name()}: {option} asks for {_shorten(unknown)}, which the dataset does not have; '
+                             f'it has {_shorten(sorted(present))}')
+        return wanted
+
+    def _number_classes(self, records: List[dict]) -> None:
+        pids = sorted({record['pid'] for record in records} - {JUNK_PID})
+        label_of = {pid: label for label, pid in enumerate(pids)}
+        for record in records:
+            record['gt_label'] = label_of.get(record['pid'], -1)
+        self._metainfo['num_classes'] = len(pids)
+
+    def _check_matches(self, records: List[dict]) -> None:
+        cameras: Dict[int, set] = {}
+        for record in records:
+            if record['split'] == 'gallery':
+                cameras.setdefault(record['pid'], set()).add(record['camid'])
+        queries = [record for record in records if record['split'] == 'query']
+        lost = [query for query in queries if not cameras.get(query['pid'], set()) - {query['camid']}]
+        if len(lost) == len(queries):
+            raise ValueError(f'{self._name()}: none of the {len(queries):,} queries has a match from another camera in '
+                             f'the gallery ({self._subset_text() or "whole dataset"}); nothing can be evaluated')
+        if lost:
+            pids = sorted({query['pid'] for query in lost})
+            print_log(f'{self._name()}: {len(lost):,} of {len(queries):,} queries have no match from another camera and '
+                      f'will not be evaluated (identities {_shorten(pids)})', logger='current', level=logging.WARNING)
+
+    def _fill_cache(self) -> None:
+        limit = int(self.cache_limit_gb * 2**30)
+        self._image_cache = ImageCache.build(lambda row: self.load_image(self.get_data_info(row)), len(self), limit)
+        held, size = len(self._image_cache), self._image_cache.nbytes / 2**20
+        text = f'{self._name()}: {held:,} of {len(self):,} images decoded in memory, {size:,.1f} MiB'
+        if held < len(self):
+            text += f' (the limit is cache_limit_gb={self.cache_limit_gb:g}; the others are read at each access)'
+        print_log(text, logger='current', level=logging.INFO if held == len(self) else logging.WARNING)
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    def __getitem__(self, idx: int) -> Any:
+        """Sample of a row after the pipeline; see the class for what a :class:`SeededIndex` changes.
+
+        Raises:
+            RuntimeError: If a transform drops the sample by returning None.
+        """
+        if not self._fully_initialized:
+            self.full_init()
+        with seeded_rng(getattr(idx, 'seed', None)):
+            data = self.prepare_data(int(idx))
+        if data is None:
+            path = self.get_data_info(int(idx))['img_path']
+            raise RuntimeError(f'{self._name()}: the pipeline returned None for row {int(idx)}, "{path}". '
+                               'A sample is never replaced by another one.')
+        return data
+
+    def prepare_data(self, idx: int) -> Any:
+        """Apply the pipeline to a record, with its pixels under ``img`` if the dataset holds them."""
+        info = self.get_data_info(idx)
+        image = self.get_image(idx)
+        if image is not None:
+            info['img'] = image
+        return self.pipeline(info)
+
+    def get_image(self, idx: int) -> Optional[np.ndarray]:
+        """Pixels of a row that need no file, here those of the cache; ``None``: to be read from ``img_path``."""
+        return None if self._image_cache is None else self._image_cache.get(int(self._rows[idx]))
+
+    @property
+    def cache_nbytes(self) -> int:
+        """Bytes of decoded images in memory; 0 without a cache."""
+        return 0 if self._image_cache is None else self._image_cache.nbytes
+
+    @property
+    def num_classes(self) -> int:
+        """Number of training classes; 0 for test data."""
+        if not self._fully_initialized:
+            self.full_init()
+        return self._metainfo['num_classes']
+
+    def get_pids(self) -> np.ndarray:
+        """Raw identity of each row, int64, read-only."""
+        return self._column('pid')
+
+    def get_camids(self) -> np.ndarray:
+        """Camera of each row, int64, read-only."""
+        return self._column('camid')
+
+    def get_labels(self) -> np.ndarray:
+        """Class index of each row, int64, read-only; -1 where there is none."""
+        return self._column('gt_label')
+
+    def get_splits(self) -> np.ndarray:
+        """``'train'``, ``'query'`` or ``'gallery'`` for each row, read-only."""
+        return self._column('split')
+
+    def _column(self, key: str) -> np.ndarray:
+        if not self._columns:
+            infos = [self.get_data_info(row) for row in range(len(self))]
+            for name in ('pid', 'camid', 'gt_label'):
+                self._columns[name] = np.asarray([info.get(name, -1) for info in infos], dtype=np.int64)
+            self._columns['split'] = np.asarray([info['split'] for info in infos])
+            for column in self._columns.values():
+                column.flags.writeable = False
+        return self._columns[key]
+
+    def get_subset_(self, indices: Union[Sequence[int], int]) -> None:
+        """Keep only some rows, in place; class numbers and ``num_classes`` stay."""
+        super().get_subset_(indices)
+        self._keep_rows(indices)
+
+    def get_subset(self, indices: Union[Sequence[int], int]) -> 'ReIDDataset':
+        """Copy with only some rows; it shares the cached images, class numbers and ``num_classes`` stay."""
+        subset = super().get_subset(indices)
+        subset._keep_rows(indices)
+        return subset
+
+    def _keep_rows(self, indices: Union[Sequence[int], int]) -> None:
+        if isinstance(indices, int):
+            self._rows = self._rows[:indices] if indices >= 0 else self._rows[indices:]
+        else:
+            self._rows = self._rows[np.asarray(indices, dtype=np.int64)]
+        self._columns = {}
+
+    # ---- reporting ---------------------------------------------------------------------------------------------
+
+    def count(self) -> Dict[str, SplitCount]:
+        """Images and identities by record split."""
+        splits, pids = self.get_splits(), self.get_pids()
+        counts = {}
+        for split in self.SPLITS[self.split]:
+            inside = pids[splits == split]
+            counts[split] = SplitCount(len(inside), len(np.setdiff1d(inside, self.NON_IDENTITIES)))
+        return counts
+
+    def count_differences(self) -> List[str]:
+        """Where the counts differ from the published ones, in words; empty for a subset or ``check_counts=False``."""
+        if not self.check_counts or self._subset_text():
+            return []
+        differences = []
+        for split, counted in self.count().items():
+            published = self.PUBLISHED_COUNTS.get(split, counted)
+            differences += [
+                f'{split} has {got:,} {what} (published: {expected:,})'
+                for what, got, expected in zip(('images', 'identities'), counted, published) if got != expected
+            ]
+        return differences
+
+    def summary(self) -> str:
+        """One line: images, identities and cameras of each part, and the subset that was asked for."""
+        camids, splits = self.get_camids(), self.get_splits()
+        parts = [
+            f'{split} {number.images:,} images / {number.pids:,} identities / '
+            f'{len(np.unique(camids[splits == split]))} cameras' for split, number in self.count().items()
+        ]
+        subset = self._subset_text()
+        return f'{self._name()}: {"; ".join(parts)}' + (f' (subset: {subset})' if subset else '')
+
+    def _subset_text(self) -> str:
+        options = dict(keep_camids=self.keep_camids, keep_pids=self.keep_pids, num_pids=self.num_pids,
+                       subset_seed=None if self.num_pids is None else self.subset_seed, indices=self._indices)
+        return ', '.join(f'{name}={_shorten(value)}' for name, value in options.items() if value is not None)
+
+    def _name(self) -> str:
+        return f'{type(self).__name__} {self.split}'
+
+
+def _shorten(values: Any, limit: int = 12) -> str:
+    if not isinstance(values, (list, tuple, range)):
+        return str(values)
+    text = ', '.join(str(value) for value in values[:limit])
+    return f'[{text}, ... {len(values):,} in all]' if len(values) > limit else f'[{text}]'

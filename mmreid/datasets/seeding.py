@@ -1,0 +1,58 @@
+"""Randomness of one sample as a pure function of a seed."""
+
+import random
+from contextlib import contextmanager
+from typing import Iterator, Optional
+
+import numpy as np
+import torch
+
+
+class SeededIndex(int):
+    """A row number that carries the seed of its sample.
+
+    Samplers yield it; ``ReIDDataset.__getitem__`` seeds every random draw of the pipeline with it. It pickles, so it
+    passes through the queues of data loader workers.
+
+    Args:
+        value (int): Row in the dataset.
+        seed (int): Seed in ``[0, 2**32)``.
+
+    Example:
+        >>> index = SeededIndex(7, seed=123)
+        >>> index == 7, index.seed
+        (True, 123)
+    """
+
+    seed: int
+
+    def __new__(cls, value: int, seed: int) -> 'SeededIndex':
+        """Create the index."""
+        self = super().__new__(cls, value)
+        self.seed = int(seed)
+        return self
+
+    def __reduce__(self):
+        return SeededIndex, (int(self), self.seed)
+
+
+@contextmanager
+def seeded_rng(seed: Optional[int]) -> Iterator[None]:
+    """Seed ``random``, ``numpy.random`` and torch's CPU generator, and put their states back afterwards.
+
+    Args:
+        seed (int, optional): Seed in ``[0, 2**32)``; ``None`` does nothing.
+    """
+    if seed is None:
+        yield
+        return
+    states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.random.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.random.set_rng_state(states[2])

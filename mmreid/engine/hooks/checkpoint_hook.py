@@ -1,0 +1,99 @@
+"""When to write checkpoints, and in which order old ones go."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+from mmengine.dist import is_main_process, master_only
+from mmengine.hooks import CheckpointHook
+
+from mmreid.registry import HOOKS
+from mmreid.utils.checkpoint import read_checkpoint, remove_stale_temporaries, write_checkpoint, write_text
+
+
+class _DeferredRemoval:
+    """A file back end that notes what is to be removed instead of removing it."""
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self.removed: List[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._backend, name)
+
+    def remove(self, path: str) -> None:
+        self.removed.append(str(path))
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """Checkpoint hook after which there is always a good file.
+
+    Takes the arguments of mmengine's ``CheckpointHook`` (``interval``, ``by_epoch``, ``max_keep_ckpts``, ``save_best``,
+    ...). mmengine deletes the old file, then writes the new one in place; here the new one is written, verified and
+    renamed, then the ``last_checkpoint`` pointer moves, then the old one is deleted. With ``by_epoch=False`` under
+    epoch-based training, checkpoints fall inside epochs and training resumes there.
+
+    Priority: ``VERY_LOW``, after every hook that changes the state.
+    """
+
+    priority = 'VERY_LOW'
+
+    def before_train(self, runner) -> None:
+        """Prepare the folder; remove what an interrupted process left half written."""
+        super().before_train(runner)
+        if is_main_process():
+            for path in remove_stale_temporaries(self.out_dir):
+                runner.logger.warning(f'Removed {path}, left by an interrupted process.')
+
+    def _save_checkpoint_with_step(self, runner, step: int, meta: Dict[str, Any]) -> None:
+        with self._removal_after_writing(str(Path(self.out_dir) / self.filename_tmpl.format(step))):
+            self._write_step(runner, step, meta)
+
+    def _write_step(self, runner, step: int, meta: Dict[str, Any]) -> None:
+        if self.max_keep_ckpts > 0 and (not self.keep_ckpt_ids or self.keep_ckpt_ids[-1] != step):
+            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
+                oldest = Path(self.out_dir) / self.filename_tmpl.format(self.keep_ckpt_ids[0])
+                if is_main_process() and oldest.exists():
+                    self.file_backend.remove(oldest)
+            self.keep_ckpt_ids.append(step)
+            runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        name = self.filename_tmpl.format(step)
+        self.last_ckpt = str(Path(self.out_dir) / name)
+        runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        runner.save_checkpoint(
+            self.out_dir, name, save_optimizer=self.save_optimizer, save_param_scheduler=self.save_param_scheduler,
+            meta=meta, by_epoch=self.by_epoch)
+        if is_main_process():
+            write_text(self.last_ckpt, Path(runner.work_dir) / 'last_checkpoint')
+
+    def _save_best_checkpoint(self, runner, metrics: Dict[str, Any]) -> None:
+        if not self.save_best or not hasattr(self, 'file_backend'):  # nothing to keep, or validation without training
+            return
+        with self._removal_after_writing():
+            super()._save_best_checkpoint(runner, metrics)
+
+    @contextmanager
+    def _removal_after_writing(self, written: Optional[str] = None) -> Iterator[None]:
+        """Carry out the removals of the block when it has succeeded; leave everything if it raises."""
+        if isinstance(self.file_backend, _DeferredRemoval):
+            yield
+            return
+        backend, self.file_backend = self.file_backend, _DeferredRemoval(self.file_backend)
+        try:
+            yield
+            removed = self.file_backend.removed
+        finally:
+            self.file_backend = backend
+        kept = {written, self.last_ckpt, getattr(self, 'best_ckpt_path', None)}
+        kept.update(getattr(self, 'best_ckpt_path_dict', {}).values())
+        for path in removed:
+            if path not in kept:
+                backend.remove(path)
+
+    @master_only
+    def _publish_model(self, runner, ckpt_path: str) -> None:
+        checkpoint = read_checkpoint(ckpt_path)
+        published = Path(ckpt_path).with_name(f'{Path(ckpt_path).stem}_published.pth')
+        write_checkpoint({key: checkpoint[key] for key in self.published_keys if key in checkpoint}, published)
+        runner.logger.info(f'Published {", ".join(self.published_keys)} of {ckpt_path} as {published}')

@@ -1,0 +1,274 @@
+"""mmengine's Runner with checkpoints that survive crashes and resume bit for bit."""
+
+import time
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+import mmengine
+import torch
+from mmengine.device import get_device
+from mmengine.dist import get_rank, is_distributed
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.runner import Runner
+from mmengine.runner.base_loop import BaseLoop
+from torch import nn
+from torch.utils.data import DataLoader
+
+from mmreid.registry import LOOPS, RUNNERS
+from mmreid.utils.allocator import keep_freed_memory
+from mmreid.utils.checkpoint import (CheckpointError, read_checkpoint, resumable_checkpoints, verify_checkpoint,
+                                     write_checkpoint)
+from mmreid.version import __version__
+from .load_state import load_model_state
+from .num_classes import fill_num_classes
+from .train_state import (gather_rank_states, pack_message_hub, rank_state, restore_rank_state, unpack_message_hub)
+
+
+@RUNNERS.register_module()
+class ReIDRunner(Runner):
+    """Runner of mmreid (``runner_type = 'ReIDRunner'`` in a config).
+
+    What differs from mmengine's ``Runner``:
+
+    * checkpoints hold tensors and plain types only, are verified before they replace another file, and carry the
+      random generators of every rank, the position in the epoch and, inside an epoch, the latent states of PTL;
+    * ``resume`` continues from the newest file that can be read and says which ones it passed over;
+    * ``num_classes=None`` of a head is filled from the training data, or from the checkpoint when there are none;
+    * data loaders have a generator of their own, so that validating does not change what training draws;
+    * it runs distributed on CPUs (gloo) as well as on GPUs;
+    * ``env_cfg`` may have ``keep_freed_memory_mb`` (see :func:`mmreid.utils.allocator.keep_freed_memory`).
+    """
+
+    _pending_rank_state: Optional[Dict[str, Any]] = None
+
+    # ---- environment and building -----------------------------------------------------------------------------------
+
+    def setup_env(self, env_cfg: Dict) -> None:
+        """Set up processes, the distributed back end and the memory allocator."""
+        threshold = env_cfg.get('keep_freed_memory_mb', 1024)
+        if threshold and not torch.cuda.is_available():
+            keep_freed_memory(threshold)
+        if self.distributed and not torch.cuda.is_available() and not is_distributed():
+            # mmengine selects a CUDA device before it starts a process group.
+            torch.distributed.init_process_group(backend='gloo')
+        super().setup_env(env_cfg)
+
+    def build_model(self, model: Union[nn.Module, Dict]) -> nn.Module:
+        """Build the model after the number of classes is known."""
+        if isinstance(model, dict):
+            fill_num_classes(self, model)
+        return super().build_model(model)
+
+    def wrap_model(self, model_wrapper_cfg: Optional[Dict], model: nn.Module) -> nn.Module:
+        """Wrap the model for distributed training, also without a GPU."""
+        if self.distributed and not torch.cuda.is_available() and model_wrapper_cfg is None:
+            return MMDistributedDataParallel(
+                module=model, broadcast_buffers=False,
+                find_unused_parameters=self.cfg.get('find_unused_parameters', False))
+        return super().wrap_model(model_wrapper_cfg, model)
+
+    def register_default_hooks(self, hooks: Optional[Dict] = None) -> None:
+        """As mmengine, with :class:`SafeCheckpointHook` where no checkpoint hook is given."""
+        hooks = dict(hooks or {})
+        hooks.setdefault('checkpoint', dict(type='SafeCheckpointHook', interval=1))
+        super().register_default_hooks(hooks)
+
+    @staticmethod
+    def build_dataloader(dataloader: Union[DataLoader, Dict], seed: Optional[int] = None,
+                         diff_rank_seed: bool = False) -> DataLoader:
+        """Build a data loader with a random generator of its own.
+
+        Without workers, options that only make sense with them (``persistent_workers``, ``prefetch_factor``) are
+        dropped, so that ``--cfg-options train_dataloader.num_workers=0`` works.
+        """
+        if isinstance(dataloader, DataLoader):
+            return dataloader
+        if not dataloader.get('num_workers'):
+            dataloader = {k: v for k, v in dataloader.items() if k not in ('persistent_workers', 'prefetch_factor')}
+        loader = Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+        loader.generator = torch.Generator().manual_seed(seed or 0)
+        return loader
+
+    def build_train_loop(self, loop: Union[BaseLoop, Dict]) -> BaseLoop:
+        """Build the training loop; ``by_epoch`` chooses between mmreid's two."""
+        if isinstance(loop, dict) and 'type' not in loop:
+            loop = dict(loop)
+            loop['type'] = 'EpochTrainLoop' if loop.pop('by_epoch', True) else 'IterTrainLoop'
+            return LOOPS.build(loop, default_args=dict(runner=self, dataloader=self._train_dataloader))
+        return super().build_train_loop(loop)
+
+    # ---- checkpoints ------------------------------------------------------------------------------------------------
+
+    def save_checkpoint(self, out_dir: str, filename: str, file_client_args: Optional[dict] = None,
+                        save_optimizer: bool = True, save_param_scheduler: bool = True, meta: Optional[dict] = None,
+                        by_epoch: bool = True, backend_args: Optional[dict] = None) -> None:
+        """Write a checkpoint (a collective call: every rank contributes its random state, rank 0 writes).
+
+        Args:
+            out_dir: Folder on a local or mounted file system.
+            filename: File name inside ``out_dir``.
+            save_optimizer: Also save what is needed to resume: optimizer, random states, position in the epoch.
+            save_param_scheduler: Also save the parameter schedulers.
+            meta: ``epoch`` and ``iter`` to resume from; by default the next epoch, or the next iteration.
+            by_epoch: Whether the checkpoint stands at the end of an epoch.
+
+        Raises:
+            ValueError: If a remote storage back end is asked for.
+            CheckpointError: If the file cannot be written.
+        """
+        if file_client_args is not None or backend_args is not None:
+            raise ValueError('Remote storage back ends are not supported: checkpoints are renamed into place, which '
+                             'needs a local or mounted file system. Set out_dir to such a folder.')
+        batch_in_epoch = 0 if by_epoch else getattr(self.train_loop, 'batch_in_epoch', 0)
+        ranks = None
+        if save_optimizer:
+            inside = 0 < batch_in_epoch < getattr(self.train_loop, 'epoch_length', 0)
+            ranks = gather_rank_states(rank_state(self._bare_model, inside))
+        if get_rank() != 0:
+            return
+        checkpoint = dict(meta=self._checkpoint_meta(meta, by_epoch), state_dict=self._bare_model.state_dict(),
+                          message_hub=pack_message_hub(self.message_hub.state_dict()))
+        if save_optimizer:
+            checkpoint['optimizer'] = self.optim_wrapper.state_dict()
+            checkpoint['train_state'] = dict(batch_in_epoch=batch_in_epoch, ranks=ranks)
+        if save_param_scheduler and self.param_schedulers is not None:
+            checkpoint['param_schedulers'] = self._scheduler_states()
+        self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
+        write_checkpoint(checkpoint, Path(out_dir) / filename)
+
+    def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = False,
+                        revise_keys: Sequence = ((r'^module.', ''), )) -> Dict[str, Any]:
+        """Load weights; heads may differ from the file unless ``strict``, everything else must fit.
+
+        Raises:
+            CheckpointError: If the file cannot be read or trusted, or the weights do not fit (all are listed).
+        """
+        checkpoint = read_checkpoint(filename, map_location)
+        if 'message_hub' in checkpoint:
+            checkpoint['message_hub'] = unpack_message_hub(checkpoint['message_hub'])
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        may_differ = () if strict else ('heads.', )
+        load_model_state(self._bare_model, checkpoint['state_dict'], str(filename), may_differ, revise_keys, self.logger)
+        self._has_loaded = True
+        self.logger.info(f'Loaded the weights of {filename}')
+        return checkpoint
+
+    def resume(self, filename: str, resume_optimizer: bool = True, resume_param_scheduler: bool = True,
+               map_location: Any = 'default') -> None:
+        """Continue from a checkpoint: weights, optimizer, schedulers, log, position in the epoch, random states.
+
+        Raises:
+            CheckpointError: If the file has no training state, or its weights do not fit exactly.
+        """
+        device = get_device() if map_location == 'default' else map_location
+        checkpoint = self.load_checkpoint(filename, device, strict=True)
+        if 'train_state' not in checkpoint:
+            raise CheckpointError(f'{filename} holds weights but no training state (a best or published checkpoint). '
+                                  'To start a new training from its weights use --cfg-options load_from=FILE.')
+        meta, state = checkpoint['meta'], checkpoint['train_state']
+        self._resume_seed(meta['seed'])
+        self.train_loop._epoch, self.train_loop._iter = meta['epoch'], meta['iter']
+        self.train_loop.batch_in_epoch = state['batch_in_epoch']
+        self.message_hub.load_state_dict(checkpoint['message_hub'])
+        if resume_optimizer:
+            self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+            self.optim_wrapper.load_state_dict(checkpoint['optimizer'])
+        if resume_param_scheduler and 'param_schedulers' in checkpoint:
+            self._load_schedulers(checkpoint['param_schedulers'])
+        self._keep_rank_state(state['ranks'], filename)
+        self.logger.info(f'Resumed {filename}: {self.epoch} epochs and {self.iter} iterations done, going on at batch '
+                         f'{state["batch_in_epoch"]} of the epoch')
+
+    def restore_pending_rank_state(self) -> None:
+        """Put back this rank's generators and latent states, once, right before the first batch after a resume."""
+        if self._pending_rank_state is not None:
+            state, self._pending_rank_state = self._pending_rank_state, None
+            restore_rank_state(self._bare_model, state)
+
+    def load_or_resume(self) -> None:
+        """Resume from the newest readable checkpoint, or load weights, as the config says."""
+        if self._has_loaded:
+            return
+        if not self._resume:
+            if self._load_from is not None:
+                self.load_checkpoint(self._load_from)
+            return
+        filename = self._load_from or self._newest_readable_checkpoint()
+        if filename is None:
+            self.logger.warning(f'Nothing to resume: no epoch_N.pth or iter_N.pth in {self._checkpoint_folder()}. '
+                                'Training starts at its beginning.')
+            return
+        self.resume(str(filename))
+
+    # ---- details ----------------------------------------------------------------------------------------------------
+
+    @property
+    def _bare_model(self) -> nn.Module:
+        return self.model.module if is_model_wrapper(self.model) else self.model
+
+    def _checkpoint_folder(self) -> Path:
+        """The work directory, or the folder that its ``last_checkpoint`` pointer names."""
+        pointer = Path(self.work_dir) / 'last_checkpoint'
+        if pointer.is_file():
+            folder = Path(pointer.read_text(encoding='utf-8').strip()).parent
+            if resumable_checkpoints(folder):
+                return folder
+        return Path(self.work_dir)
+
+    def _newest_readable_checkpoint(self) -> Optional[Path]:
+        candidates = resumable_checkpoints(self._checkpoint_folder())
+        for path in candidates:
+            try:
+                verify_checkpoint(path)
+                if 'train_state' not in read_checkpoint(path):
+                    raise CheckpointError(f'{path} has no training state (it was saved without the optimizer).')
+                return path
+            except CheckpointError as error:
+                self.logger.warning(f'Passed over a checkpoint that cannot be resumed: {error}')
+        if candidates:
+            raise CheckpointError(f'None of the {len(candidates)} checkpoints in {candidates[0].parent} can be resumed '
+                                  '(see the warnings above). Remove them to start anew, or give a file to --resume.')
+        return None
+
+    def _checkpoint_meta(self, meta: Optional[dict], by_epoch: bool) -> Dict[str, Any]:
+        meta = dict(meta or {})
+        meta.setdefault('epoch', self.epoch + 1 if by_epoch else self.epoch)
+        meta.setdefault('iter', self.iter if by_epoch else self.iter + 1)
+        meta.update(
+            cfg=self.cfg.pretty_text, seed=self.seed, experiment_name=self.experiment_name,
+            time=time.strftime('%Y-%m-%d %H:%M:%S'), mmreid_version=__version__,
+            mmengine_version=mmengine.__version__, torch_version=str(torch.__version__),
+            dataset_meta=getattr(self.train_dataloader.dataset, 'metainfo', None))
+        return meta
+
+    def _resume_seed(self, seed: int) -> None:
+        """Go on with the seed of the checkpoint, also in the sampler, which was built before the file was read."""
+        if seed == self.seed:
+            return
+        self.logger.warning(f'The checkpoint was written with seed {seed}; it replaces the present seed {self.seed}.')
+        self._randomness_cfg.update(seed=seed)
+        self.set_randomness(**self._randomness_cfg)
+        sampler = self.train_dataloader.batch_sampler.sampler
+        if hasattr(sampler, 'seed'):
+            sampler.seed = seed
+
+    def _keep_rank_state(self, ranks: List[Dict[str, Any]], filename: str) -> None:
+        if len(ranks) == self.world_size:
+            self._pending_rank_state = ranks[self.rank]
+        else:
+            self.logger.warning(
+                f'{filename} was written by {len(ranks)} processes and is resumed by {self.world_size}: random '
+                'generators and latent states start anew, so the run will differ from an uninterrupted one.')
+
+    def _load_schedulers(self, states: Union[List[dict], Dict[str, List[dict]]]) -> None:
+        self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+        groups = self.param_schedulers if isinstance(self.param_schedulers, dict) else {'': self.param_schedulers}
+        states = states if isinstance(states, dict) else {'': states}
+        for name, schedulers in groups.items():
+            for scheduler, state in zip(schedulers, states[name]):
+                scheduler.load_state_dict(state)
+
+    def _scheduler_states(self) -> Union[List[dict], Dict[str, List[dict]]]:
+        if isinstance(self.param_schedulers, dict):
+            return {name: [s.state_dict() for s in items] for name, items in self.param_schedulers.items()}
+        return [scheduler.state_dict() for scheduler in self.param_schedulers]

@@ -1,0 +1,189 @@
+"""Collection of features and their annotations over batches and processes."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import torch
+from mmengine.dist import all_gather, broadcast_object_list, is_main_process
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger
+
+#: Splits that take part in an evaluation; a sample carries its position here.
+SPLITS = ('query', 'gallery')
+#: What a predicted sample must carry.
+NEEDED = ('feature', 'pid', 'camid', 'split', 'sample_idx')
+
+
+@dataclass
+class Features:
+    """Features of one split in the order of the dataset.
+
+    ``feats`` is a float32 CPU tensor ``(N, C)``; ``pids``, ``camids`` and ``sample_idx`` are int64 tensors ``(N,)``.
+    """
+
+    feats: torch.Tensor
+    pids: torch.Tensor
+    camids: torch.Tensor
+    sample_idx: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.feats)
+
+
+class FeatureMetric(BaseMetric):
+    """Base of metrics that need the features of the whole test set at once.
+
+    Batches are kept as float32 CPU tensors and concatenated once. Processes exchange them as tensors, through the
+    backend of their process group (so ``collect_device`` makes no difference to the digits), and rows are put into the
+    order of ``sample_idx``, each once: what a distributed sampler pads changes nothing. An error found on the main
+    process is raised on all of them.
+
+    Args:
+        collect_device (str): ``'cpu'`` or ``'gpu'``, as in mmengine. Defaults to ``'cpu'``.
+        prefix (str, optional): Prefix of the keys of the result. Defaults to none.
+    """
+
+    default_prefix = ''
+
+    def __init__(self, collect_device: str = 'cpu', prefix: Optional[str] = None) -> None:
+        super().__init__(collect_device=collect_device, prefix=prefix)
+
+    @abstractmethod
+    def compute(self, query: Features, gallery: Features) -> dict:
+        """Compute the metrics on the main process."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep the features and annotations of a batch of predicted samples, given as dicts.
+
+        Raises:
+            ValueError: If a sample lacks a field or belongs to neither query nor gallery.
+        """
+        if not data_samples:
+            return
+        for sample in data_samples:
+            missing = [key for key in NEEDED if key not in sample]
+            if missing:
+                raise ValueError(f'{type(self).__name__} needs the fields {", ".join(NEEDED)} in every predicted '
+                                 f'sample, but {", ".join(missing)} is missing (found: {", ".join(sorted(sample))})')
+            if sample['split'] not in SPLITS:
+                raise ValueError(f'split must be one of {", ".join(SPLITS)} in evaluation, got {sample["split"]!r} '
+                                 f'for the sample {sample["sample_idx"]}')
+        feats = torch.stack([torch.as_tensor(sample['feature']).detach() for sample in data_samples])
+        ids = [[int(sample['sample_idx']), int(sample['pid']), int(sample['camid']), SPLITS.index(sample['split'])]
+               for sample in data_samples]
+        self.results.append((feats.to('cpu', torch.float32), torch.tensor(ids, dtype=torch.int64)))
+
+    def evaluate(self, size: int) -> dict:
+        """Gather the features of all processes and compute the metrics.
+
+        Args:
+            size (int): Number of samples in the dataset.
+
+        Returns:
+            dict: Metrics, the same on every process.
+
+        Raises:
+            ValueError: If samples are missing or in contradiction, or the metric cannot be computed; on every process.
+        """
+        try:
+            feats, ids = gather_rows(*concatenate(self.results))
+        finally:
+            self.results.clear()
+        metrics, error = {}, None
+        if is_main_process():
+            try:
+                metrics = self.compute_metrics([(feats, ids)], size)
+                metrics = {f'{self.prefix}/{key}' if self.prefix else key: metrics[key] for key in metrics}
+            except Exception as caught:  # passed on below, so that no process waits for a result that does not come
+                error = caught
+        outcome = [(metrics, error and str(error))]
+        broadcast_object_list(outcome)
+        if error is not None:
+            raise error
+        metrics, message = outcome[0]
+        if message is not None:
+            raise ValueError(message)
+        return metrics
+
+    def compute_metrics(self, results: list, size: Optional[int] = None) -> dict:
+        """Compute the metrics from the batches of all processes, in any order and with repeated samples."""
+        feats, ids = unique_samples(*concatenate(results))
+        if size is not None and len(ids) < size:
+            raise ValueError(f'the dataset has {size} samples, but features came for {len(ids)} different sample_idx: '
+                             'either some were not extracted or sample_idx is not unique in the dataset')
+        finite = feats.sum(1).isfinite()
+        if not finite.all():
+            rows = ids[~finite, 0].tolist()
+            raise ValueError(f'the features of {len(rows)} samples are NaN or infinite, sample_idx: '
+                             f'{", ".join(map(str, rows[:10]))}{", ..." if len(rows) > 10 else ""}')
+        query, gallery = (_rows_of(feats, ids, split) for split in range(len(SPLITS)))
+        for name, found in zip(SPLITS, (query, gallery)):
+            if not len(found):
+                raise ValueError(f'there is no {name} image among the {len(ids)} evaluated samples: the test dataset '
+                                 f'must hold both query and gallery')
+        return self.compute(query, gallery)
+
+
+def concatenate(results: list) -> tuple[torch.Tensor, torch.Tensor]:
+    """Batches of features ``(n, C)`` and annotations ``(n, 4)`` as one tensor each; no batch gives ``(0, 0)``."""
+    if not results:
+        return torch.zeros(0, 0), torch.zeros(0, 4, dtype=torch.int64)
+    if len(results) == 1:
+        return results[0]
+    feats, ids = zip(*results)
+    return torch.cat(feats), torch.cat(ids)
+
+
+def gather_rows(feats: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Concatenate the rows of all processes, in the order of their ranks. Processes may hold different numbers.
+
+    Raises:
+        ValueError: On every process, if there are no rows at all or the numbers of channels differ.
+    """
+    shapes = torch.stack(all_gather(torch.tensor(feats.shape))).tolist()
+    channels = sorted({width for length, width in shapes if length})
+    if len(channels) != 1:
+        raise ValueError('every process must bring features of the same length, got (rows, channels) = '
+                         f'{", ".join(str(tuple(shape)) for shape in shapes)}')
+    if len(shapes) == 1:
+        return feats, ids
+    longest = max(length for length, _ in shapes)
+    gathered = []
+    for rows, width in ((feats, channels[0]), (ids, ids.shape[1])):
+        padded = rows.new_zeros(longest, width)
+        if len(rows):
+            padded[:len(rows)] = rows
+        parts = all_gather(padded)
+        gathered.append(torch.cat([part[:length] for part, (length, _) in zip(parts, shapes)]))
+    return gathered[0], gathered[1]
+
+
+def unique_samples(feats: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Order rows by ``sample_idx`` and keep the first of each.
+
+    Raises:
+        ValueError: If rows of one ``sample_idx`` disagree on identity, camera or split.
+    """
+    order = torch.argsort(ids[:, 0], stable=True)
+    ordered = ids[order]
+    repeats = torch.zeros(len(order), dtype=torch.bool)
+    repeats[1:] = ordered[1:, 0] == ordered[:-1, 0]
+    differs = torch.zeros_like(repeats)
+    differs[1:] = repeats[1:] & (ordered[1:] != ordered[:-1]).any(1)
+    if differs.any():
+        row = int(differs.nonzero()[0])
+        pairs = [f'pid {pid}, camid {camid}, {SPLITS[split]}'
+                 for _, pid, camid, split in ordered[row - 1:row + 1].tolist()]
+        raise ValueError(f'sample_idx must be unique in the dataset, but {int(ordered[row, 0])} belongs to two '
+                         f'images: ({pairs[0]}) and ({pairs[1]})')
+    if repeats.any():
+        MMLogger.get_current_instance().debug(f'{int(repeats.sum())} repeated samples are left out of the evaluation')
+    return feats[order[~repeats]], ordered[~repeats]
+
+
+def _rows_of(feats: torch.Tensor, ids: torch.Tensor, split: int) -> Features:
+    chosen = ids[:, 3] == split
+    sample_idx, pids, camids, _ = ids[chosen].T
+    return Features(feats[chosen], pids, camids, sample_idx)

@@ -1,0 +1,7 @@
+"""Heads: from embeddings and labels to losses."""
+
+from .base import ReIDHead
+from .classification_head import ClassificationHead
+from .triplet_head import TripletHead
+
+__all__ = ['ClassificationHead', 'ReIDHead', 'TripletHead']

@@ -1,0 +1,79 @@
+"""Triplet loss with batch-hard mining."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mmreid.registry import MODELS
+from mmreid.utils import pairwise_distance
+
+
+def _pair_masks(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Boolean ``(N, N)`` masks of positive pairs (without self) and of negative pairs; rows of -1 have none."""
+    labelled = labels != -1
+    both = labelled[:, None] & labelled[None, :]
+    same = labels[:, None] == labels[None, :]
+    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+    return both & same & ~itself, both & ~same
+
+
+def valid_anchors(labels: torch.Tensor) -> torch.Tensor:
+    """Boolean ``(N,)`` mask of the rows that have a positive and a negative in the batch."""
+    positive, negative = _pair_masks(labels)
+    return positive.any(1) & negative.any(1)
+
+
+def batch_hard(dist: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Distance of every anchor to its farthest positive and to its nearest negative.
+
+    Args:
+        dist (torch.Tensor): Distances ``(N, N)``.
+        labels (torch.Tensor): Labels ``(N,)``; rows of -1 are neither anchor, positive nor negative.
+
+    Returns:
+        tuple: ``(N,)`` distances to the hardest positive (-inf: none) and to the hardest negative (inf: none), and
+        the mask of anchors that have both. Among ties the gradient is shared equally.
+    """
+    positive, negative = _pair_masks(labels)
+    farthest = dist.masked_fill(~positive, -math.inf).amax(1)
+    nearest = dist.masked_fill(~negative, math.inf).amin(1)
+    return farthest, nearest, positive.any(1) & negative.any(1)
+
+
+@MODELS.register_module()
+class TripletLoss(nn.Module):
+    r"""Batch-hard triplet loss, Eq. (5) of `In Defense of the Triplet Loss <https://arxiv.org/abs/1703.07737>`_.
+
+    .. math::
+        \ell = \frac1{|A|} \sum_{a \in A} h\Big(\max_{p:\, y_p = y_a} d(a, p) - \min_{n:\, y_n \ne y_a} d(a, n)\Big),
+        \qquad h(z) = \max(m + z, 0) \text{ or } \log(1 + e^z)
+
+    :math:`A` are the rows that have a positive other than themselves and a negative; a batch without any gives zero,
+    connected to the graph. Distances are computed in float32.
+
+    Args:
+        margin (float, optional): Hinge margin; None uses the soft margin. Defaults to 0.3.
+        metric (str): Metric of :func:`mmreid.utils.pairwise_distance`. Defaults to ``'euclidean'``.
+        loss_weight (float): Factor of the loss. Defaults to 1.
+
+    Shape:
+        feats ``(N, C)`` float, labels ``(N,)`` int64 -> scalar.
+
+    Raises:
+        ValueError: If ``margin`` is negative.
+    """
+
+    def __init__(self, margin: float | None = 0.3, metric: str = 'euclidean', loss_weight: float = 1.0) -> None:
+        super().__init__()
+        if margin is not None and margin < 0:
+            raise ValueError(f'margin must not be negative (None: soft margin), got {margin}')
+        self.margin, self.metric, self.loss_weight = margin, metric, loss_weight
+
+    def forward(self, feats: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Compute the loss."""
+        farthest, nearest, valid = batch_hard(pairwise_distance(feats, feats, self.metric), labels)
+        gap = farthest - nearest
+        losses = F.softplus(gap) if self.margin is None else F.relu(gap + self.margin)
+        return self.loss_weight * losses.masked_fill(~valid, 0).sum() / valid.sum().clamp(min=1)

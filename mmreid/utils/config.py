@@ -1,0 +1,126 @@
+"""Reading configs and command-line options with errors that name the mistake."""
+
+import argparse
+import difflib
+import inspect
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterable, List, Optional
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import Runner
+
+#: Top-level keys that a runner or a part of it reads.
+KNOWN_KEYS = frozenset(set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}) | {
+    'custom_imports', 'runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
+    'activation_checkpointing', 'efficient_conv_bn_eval', 'expected_results'}
+
+
+_NEW = object()
+
+
+class ConfigError(ValueError):
+    """A config or a command-line option cannot be what its author meant."""
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that training and testing share."""
+    parser.add_argument('--work-dir', help='folder of logs and checkpoints (default: work_dirs/<method>/<config name>)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+                        help='change config entries, for example optim_wrapper.optimizer.lr=0.02')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='how processes are started (the dist_*.sh scripts use pytorch)')
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def config_from_arguments(args: argparse.Namespace) -> Config:
+    """Load ``args.config`` with the arguments of :func:`add_common_arguments` applied."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = load_config(args.config, args.cfg_options)
+    cfg.launcher = args.launcher
+    path = Path(args.config)
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / path.parent.name / path.stem)
+    return cfg
+
+
+def load_config(path: str, options: Optional[Dict[str, Any]] = None) -> Config:
+    """Read a config file, apply ``--cfg-options`` and check the keys.
+
+    Args:
+        path: Config file.
+        options: Dotted keys and their values; each must change something that exists (or be a key that a runner reads).
+
+    Raises:
+        ConfigError: If the file is missing, an option names a key that is not there, or a top-level key looks like a
+            misspelt one; near matches are listed.
+    """
+    try:
+        cfg = Config.fromfile(path)
+    except FileNotFoundError as error:
+        raise ConfigError(f'Config {path} does not exist ({error}). Configs are under configs/<method>/.') from error
+    check_top_level_keys(cfg)
+    for key in options or {}:
+        _check_option(cfg, key)
+    cfg.merge_from_dict(options or {})
+    return cfg
+
+
+def check_top_level_keys(cfg: Config) -> None:
+    """Raise where a top-level key is nearly, but not quite, one that a runner reads.
+
+    Other names are allowed: configs keep variables such as ``train_pipeline`` at the top level.
+    """
+    for key in cfg:
+        if key in KNOWN_KEYS:
+            continue
+        close = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.88)
+        if close:
+            raise ConfigError(f'Unknown key "{key}" in the config: did you mean "{close[0]}"? (A variable of your own '
+                              'may have any name that is not nearly one of these.)')
+
+
+def _check_option(cfg: Config, dotted: str) -> None:
+    """Follow a dotted option into the config as far as its last key's parent."""
+    node: Any = cfg
+    seen: List[str] = []
+    *parents, last = dotted.split('.')
+    for name in parents:
+        _require_container(node, seen, dotted)
+        node = _step(node, name, seen, dotted)
+        if node is _NEW:
+            return
+        seen.append(name)
+    _require_container(node, seen, dotted)
+    if isinstance(node, (list, tuple)):
+        _step(node, last, seen, dotted)
+    elif not seen and last not in cfg and last not in KNOWN_KEYS:
+        raise ConfigError(_unknown(dotted, last, [], set(cfg) | KNOWN_KEYS))
+
+
+def _require_container(node: Any, seen: List[str], dotted: str) -> None:
+    if not isinstance(node, (dict, list, tuple, Config)):
+        raise ConfigError(f'Option "{dotted}": {".".join(seen)} is {node!r} and has no keys below it.')
+
+
+def _step(node: Any, name: str, seen: List[str], dotted: str) -> Any:
+    """The part of the config under ``name``; ``_NEW`` for a key that may be added."""
+    if isinstance(node, (list, tuple)):
+        if not name.isdigit() or int(name) >= len(node):
+            raise ConfigError(f'Option "{dotted}": {".".join(seen)} is a list of {len(node)}, "{name}" is no index of it.')
+        return node[int(name)]
+    if name in node:
+        return node[name]
+    known = set(node) | (set() if seen else KNOWN_KEYS)
+    # A new part below an existing one (optim_wrapper.clip_grad.max_norm) is for its constructor to judge, unless it
+    # looks like a misspelt one.
+    misspelt = difflib.get_close_matches(name, known, n=1, cutoff=0.75)
+    if name in KNOWN_KEYS and not seen or seen and not misspelt:
+        return _NEW
+    raise ConfigError(_unknown(dotted, name, seen, known))
+
+
+def _unknown(dotted: str, name: str, seen: List[str], known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.5)
+    where = f' in "{".".join(seen)}"' if seen else ''
+    hint = f'; did you mean {" or ".join(close)}?' if close else f'. Keys there: {", ".join(sorted(known))}.'
+    return f'Option "{dotted}": there is no "{name}"{where}{hint}'

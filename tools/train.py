@@ -1,0 +1,46 @@
+#!/usr/bin/env python
+"""Train a model: ``python tools/train.py CONFIG``."""
+
+import argparse
+import sys
+
+from mmengine.config import Config
+
+from mmreid.registry import RUNNERS
+from mmreid.utils.checkpoint import CheckpointError
+from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a re-identification model.')
+    parser.add_argument('config', help='config file, for example configs/ptl/densenet161_market.py')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='go on from the newest readable checkpoint of the work dir, or from the one given')
+    parser.add_argument('--amp', action='store_true',
+                        help='mixed precision: float16 on CUDA, bfloat16 where that is not supported')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """The config with everything the command line says."""
+    cfg = config_from_arguments(args)
+    if args.resume:
+        cfg.resume = True
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+    if args.amp:
+        cfg.optim_wrapper.type = 'ReIDAmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('dtype', 'auto')
+    return cfg
+
+
+def main(argv=None) -> None:
+    try:
+        runner = RUNNERS.build(prepare_config(parse_args(argv)))
+        runner.train()
+    except (ConfigError, CheckpointError) as error:
+        sys.exit(f'{type(error).__name__}: {error}')
+
+
+if __name__ == '__main__':
+    main()
