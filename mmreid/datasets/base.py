@@ -1,11 +1,13 @@
 """Base class of the re-identification datasets."""
 
 import logging
-from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
+from mmengine.registry import DefaultScope
 
 from .data_root import resolve_data_root
 from .image_cache import ImageCache
@@ -66,19 +68,19 @@ class ReIDDataset(BaseDataset):
     """
 
     #: Splits a user may ask for, and the ``split`` values of their records.
-    SPLITS: Dict[str, Tuple[str, ...]] = dict(train=('train',), test=('query', 'gallery'))
+    SPLITS: dict[str, tuple[str, ...]] = dict(train=('train',), test=('query', 'gallery'))
     #: Raw identities that are nobody in particular. Options that select identities leave them in.
-    NON_IDENTITIES: Tuple[int, ...] = (JUNK_PID,)
+    NON_IDENTITIES: tuple[int, ...] = (JUNK_PID,)
     #: Published sizes by record split; empty if there are none.
-    PUBLISHED_COUNTS: Dict[str, SplitCount] = {}
+    PUBLISHED_COUNTS: dict[str, SplitCount] = {}
 
     def __init__(self,
                  data_root: str = '',
                  split: str = 'train',
                  *,
-                 keep_camids: Optional[Sequence[int]] = None,
-                 keep_pids: Optional[Sequence[int]] = None,
-                 num_pids: Optional[int] = None,
+                 keep_camids: Sequence[int] | None = None,
+                 keep_pids: Sequence[int] | None = None,
+                 num_pids: int | None = None,
                  subset_seed: int = 0,
                  domain_id: int = 0,
                  check_counts: bool = True,
@@ -95,15 +97,17 @@ class ReIDDataset(BaseDataset):
         self.check_counts = check_counts
         self.cache_limit_gb = cache_limit_gb
         self._wants_cache = cache
-        self._image_cache: Optional[ImageCache] = None
+        self._image_cache: ImageCache | None = None
         self._rows = np.empty(0, dtype=np.int64)  # row in this dataset -> row in the cache
-        self._columns: Dict[str, np.ndarray] = {}
+        self._columns: dict[str, np.ndarray] = {}
         kwargs.setdefault('test_mode', split == 'test')
-        super().__init__(data_root=resolve_data_root(data_root) if data_root else '', data_prefix={}, **kwargs)
+        scope = 'mmreid' if DefaultScope.get_current_instance() is None else None
+        with DefaultScope.overwrite_default_scope(scope):  # so that the pipeline is built without a runner, too
+            super().__init__(data_root=resolve_data_root(data_root) if data_root else '', data_prefix={}, **kwargs)
 
     # ---- what a subclass provides ------------------------------------------------------------------------------
 
-    def load_records(self) -> List[dict]:
+    def load_records(self) -> list[dict]:
         """List the images of ``self.split`` in a fixed order.
 
         Returns:
@@ -117,11 +121,11 @@ class ReIDDataset(BaseDataset):
 
     # ---- building ----------------------------------------------------------------------------------------------
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """List all records; mmengine calls it in ``full_init``."""
         return [dict(record, domain=self.domain_id) for record in self.load_records()]
 
-    def filter_data(self) -> List[dict]:
+    def filter_data(self) -> list[dict]:
         """Keep the subset that was asked for, then number the classes; mmengine calls it in ``full_init``."""
         records = self._select_cameras(self.data_list)
         records = self._select_pids(records)
@@ -149,13 +153,13 @@ class ReIDDataset(BaseDataset):
         if self._wants_cache:
             self._fill_cache()
 
-    def _select_cameras(self, records: List[dict]) -> List[dict]:
+    def _select_cameras(self, records: list[dict]) -> list[dict]:
         if self.keep_camids is None:
             return records
         keep = self._require_known('keep_camids', self.keep_camids, (record['camid'] for record in records))
         return [record for record in records if record['camid'] in keep]
 
-    def _select_pids(self, records: List[dict]) -> List[dict]:
+    def _select_pids(self, records: list[dict]) -> list[dict]:
         present = {record['pid'] for record in records} - set(self.NON_IDENTITIES)
         keep = present
         if self.keep_pids is not None:
@@ -178,15 +182,15 @@ class ReIDDataset(BaseDataset):
                              f'it has {_shorten(sorted(present))}')
         return wanted
 
-    def _number_classes(self, records: List[dict]) -> None:
+    def _number_classes(self, records: list[dict]) -> None:
         pids = sorted({record['pid'] for record in records} - {JUNK_PID})
         label_of = {pid: label for label, pid in enumerate(pids)}
         for record in records:
             record['gt_label'] = label_of.get(record['pid'], -1)
         self._metainfo['num_classes'] = len(pids)
 
-    def _check_matches(self, records: List[dict]) -> None:
-        cameras: Dict[int, set] = {}
+    def _check_matches(self, records: list[dict]) -> None:
+        cameras: dict[int, set] = {}
         for record in records:
             if record['split'] == 'gallery':
                 cameras.setdefault(record['pid'], set()).add(record['camid'])
@@ -197,8 +201,9 @@ class ReIDDataset(BaseDataset):
                              f'the gallery ({self._subset_text() or "whole dataset"}); nothing can be evaluated')
         if lost:
             pids = sorted({query['pid'] for query in lost})
-            print_log(f'{self._name()}: {len(lost):,} of {len(queries):,} queries have no match from another camera and '
-                      f'will not be evaluated (identities {_shorten(pids)})', logger='current', level=logging.WARNING)
+            print_log(f'{self._name()}: {len(lost):,} of {len(queries):,} queries have no match from another camera '
+                      f'and will not be evaluated (identities {_shorten(pids)})', logger='current',
+                      level=logging.WARNING)
 
     def _fill_cache(self) -> None:
         limit = int(self.cache_limit_gb * 2**30)
@@ -235,7 +240,7 @@ class ReIDDataset(BaseDataset):
             info['img'] = image
         return self.pipeline(info)
 
-    def get_image(self, idx: int) -> Optional[np.ndarray]:
+    def get_image(self, idx: int) -> np.ndarray | None:
         """Pixels of a row that need no file, here those of the cache; ``None``: to be read from ``img_path``."""
         return None if self._image_cache is None else self._image_cache.get(int(self._rows[idx]))
 
@@ -277,18 +282,18 @@ class ReIDDataset(BaseDataset):
                 column.flags.writeable = False
         return self._columns[key]
 
-    def get_subset_(self, indices: Union[Sequence[int], int]) -> None:
+    def get_subset_(self, indices: Sequence[int] | int) -> None:
         """Keep only some rows, in place; class numbers and ``num_classes`` stay."""
         super().get_subset_(indices)
         self._keep_rows(indices)
 
-    def get_subset(self, indices: Union[Sequence[int], int]) -> 'ReIDDataset':
+    def get_subset(self, indices: Sequence[int] | int) -> 'ReIDDataset':
         """Copy with only some rows; it shares the cached images, class numbers and ``num_classes`` stay."""
         subset = super().get_subset(indices)
         subset._keep_rows(indices)
         return subset
 
-    def _keep_rows(self, indices: Union[Sequence[int], int]) -> None:
+    def _keep_rows(self, indices: Sequence[int] | int) -> None:
         if isinstance(indices, int):
             self._rows = self._rows[:indices] if indices >= 0 else self._rows[indices:]
         else:
@@ -297,7 +302,7 @@ class ReIDDataset(BaseDataset):
 
     # ---- reporting ---------------------------------------------------------------------------------------------
 
-    def count(self) -> Dict[str, SplitCount]:
+    def count(self) -> dict[str, SplitCount]:
         """Images and identities by record split."""
         splits, pids = self.get_splits(), self.get_pids()
         counts = {}
@@ -306,7 +311,7 @@ class ReIDDataset(BaseDataset):
             counts[split] = SplitCount(len(inside), len(np.setdiff1d(inside, self.NON_IDENTITIES)))
         return counts
 
-    def count_differences(self) -> List[str]:
+    def count_differences(self) -> list[str]:
         """Where the counts differ from the published ones, in words; empty for a subset or ``check_counts=False``."""
         if not self.check_counts or self._subset_text():
             return []
@@ -315,7 +320,8 @@ class ReIDDataset(BaseDataset):
             published = self.PUBLISHED_COUNTS.get(split, counted)
             differences += [
                 f'{split} has {got:,} {what} (published: {expected:,})'
-                for what, got, expected in zip(('images', 'identities'), counted, published) if got != expected
+                for what, got, expected in zip(('images', 'identities'), counted, published, strict=True)
+                if got != expected
             ]
         return differences
 

@@ -2,7 +2,7 @@
 
 import os
 import os.path as osp
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 #: Environment variable whose folder stands in for the leading ``data/`` of a relative ``data_root``.
 DATA_ROOT_ENV = 'MMREID_DATA_ROOT'
@@ -60,7 +60,7 @@ def require_folders(root: str, folders: Sequence[str], *, dataset: str, tree: st
     raise FileNotFoundError('\n'.join(lines))
 
 
-def suggest_root(root: str, folders: Sequence[str]) -> Optional[str]:
+def suggest_root(root: str, folders: Sequence[str]) -> str | None:
     """Look one level up, one level down and beside ``root`` for a folder that holds all ``folders``."""
     for candidate in _neighbours(osp.normpath(root)):
         if all(osp.isdir(osp.join(candidate, folder)) for folder in folders):
@@ -68,12 +68,12 @@ def suggest_root(root: str, folders: Sequence[str]) -> Optional[str]:
     return None
 
 
-def _neighbours(root: str) -> List[str]:
+def _neighbours(root: str) -> list[str]:
     parent = osp.dirname(root) or '.'
     return [parent, *_subfolders(root), *_subfolders(parent)]
 
 
-def _subfolders(folder: str) -> List[str]:
+def _subfolders(folder: str) -> list[str]:
     try:
         with os.scandir(folder) as entries:
             return sorted(entry.path for entry in entries if entry.is_dir())

@@ -1,7 +1,8 @@
 """Decoded images in memory, in one buffer that data loader workers share."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, List, Optional, Tuple, Union
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,8 @@ class ImageCache:
         self._shapes = shapes
 
     @classmethod
-    def build(cls, load: Callable[[int], np.ndarray], num_images: int, limit: int, num_threads: int = 2) -> 'ImageCache':
+    def build(cls, load: Callable[[int], np.ndarray], num_images: int, limit: int,
+              num_threads: int = 2) -> 'ImageCache':
         """Decode images until all are in memory or the next one would exceed the limit.
 
         Args:
@@ -65,7 +67,7 @@ class ImageCache:
         """Size of the decoded images in bytes."""
         return int(self._offsets[-1])
 
-    def get(self, row: int) -> Optional[np.ndarray]:
+    def get(self, row: int) -> np.ndarray | None:
         """Copy of the image of a row (transforms may write into it), or ``None`` if the row is not cached."""
         if row >= len(self):
             return None
@@ -79,7 +81,7 @@ class _Guarded:
     def __init__(self, load: Callable[[int], np.ndarray]) -> None:
         self._load = load
 
-    def __call__(self, row: int) -> Union[np.ndarray, ImageReadError]:
+    def __call__(self, row: int) -> np.ndarray | ImageReadError:
         try:
             return self._load(row)
         except ImageReadError as error:
@@ -92,8 +94,8 @@ class _BufferWriter:
     def __init__(self, num_images: int, limit: int) -> None:
         self._num_images, self._limit = num_images, limit
         self._buffer = np.empty(0, dtype=np.uint8)
-        self._ends: List[int] = [0]
-        self._shapes: List[Tuple[int, ...]] = []
+        self._ends: list[int] = [0]
+        self._shapes: list[tuple[int, ...]] = []
 
     def append(self, image: np.ndarray) -> bool:
         start = self._ends[-1]
@@ -108,14 +110,14 @@ class _BufferWriter:
         self._shapes.append(image.shape)
         return True
 
-    def finish(self) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def finish(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         self._buffer.resize(self._ends[-1], refcheck=False)
         self._buffer.flags.writeable = False
         shapes = np.asarray(self._shapes, dtype=np.int64).reshape(-1, 3)
         return self._buffer, np.asarray(self._ends, dtype=np.int64), shapes
 
 
-def _describe_broken(broken: List[ImageReadError]) -> str:
+def _describe_broken(broken: list[ImageReadError]) -> str:
     lines = [f'{len(broken):,} image(s) cannot be read:', *(f'  {error}' for error in broken[:10])]
     if len(broken) > 10:
         lines.append(f'  ... and {len(broken) - 10:,} more; tools/misc/check_dataset.py lists them all')

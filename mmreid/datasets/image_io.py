@@ -1,7 +1,6 @@
 """Decode image files, and refuse the broken ones by name."""
 
 import os
-from typing import Union
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ class ImageReadError(OSError):
     """An image file is missing, empty, truncated or not an image; the message holds its path."""
 
 
-def read_image(path: Union[str, os.PathLike]) -> np.ndarray:
+def read_image(path: str | os.PathLike) -> np.ndarray:
     """Decode an image file.
 
     Args:

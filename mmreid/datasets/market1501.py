@@ -4,7 +4,6 @@ import logging
 import os
 import os.path as osp
 import re
-from typing import Dict, List, Tuple
 
 from mmengine.logging import print_log
 
@@ -32,8 +31,8 @@ class Market1501(ReIDDataset):
         ├── query                 0001_c1s1_001051_00.jpg ...
         └── bounding_box_test     -1_c1s1_000401_03.jpg, 0000_c1s1_000151_01.jpg, 0001_c1s1_001051_03.jpg ...
 
-    A name is ``<identity>_c<camera>s<sequence>_<frame>_<box>``; identity -1 is junk (a wrong detection), 0 a distractor.
-    Other files (``Thumbs.db``) are ignored, images with another name are skipped with a warning.
+    A name is ``<identity>_c<camera>s<sequence>_<frame>_<box>``; identity -1 is junk (a wrong detection), 0 a
+    distractor. Other files (``Thumbs.db``) are ignored, images with another name are skipped with a warning.
 
     ======= ======= ===========
     part    images  identities
@@ -50,9 +49,9 @@ class Market1501(ReIDDataset):
     """
 
     #: Folder of each record split.
-    FOLDERS: Dict[str, str] = dict(train='bounding_box_train', query='query', gallery='bounding_box_test')
+    FOLDERS: dict[str, str] = dict(train='bounding_box_train', query='query', gallery='bounding_box_test')
     NAME_PATTERN = re.compile(r'(?P<pid>-?\d+)_c(?P<camid>\d+)s\d+_')
-    NON_IDENTITIES: Tuple[int, ...] = (JUNK_PID, 0)
+    NON_IDENTITIES: tuple[int, ...] = (JUNK_PID, 0)
     PUBLISHED_COUNTS = dict(train=SplitCount(12936, 751), query=SplitCount(3368, 750), gallery=SplitCount(19732, 750))
     TREE = '\n'.join([
         '  Market-1501-v15.09.15', '  ├── bounding_box_train    0002_c1s1_000451_03.jpg ...',
@@ -63,14 +62,14 @@ class Market1501(ReIDDataset):
     def __init__(self, data_root: str = 'data/Market-1501-v15.09.15', split: str = 'train', **kwargs) -> None:
         super().__init__(data_root=data_root, split=split, **kwargs)
 
-    def load_records(self) -> List[dict]:
+    def load_records(self) -> list[dict]:
         """List the images of the split's folders, sorted by name within each folder."""
         parts = self.SPLITS[self.split]
         require_folders(self.data_root, [self.FOLDERS[part] for part in parts], dataset=type(self).__name__,
                         tree=self.TREE, configured=self.configured_root)
         return [record for part in parts for record in self._read_folder(part)]
 
-    def _read_folder(self, part: str) -> List[dict]:
+    def _read_folder(self, part: str) -> list[dict]:
         folder = osp.join(self.data_root, self.FOLDERS[part])
         names = sorted(name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES))
         parsed = [(name, self.NAME_PATTERN.match(name)) for name in names]

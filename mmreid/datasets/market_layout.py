@@ -3,7 +3,7 @@
 import json
 import os
 import os.path as osp
-from typing import Dict, Sequence
+from collections.abc import Sequence
 
 import cv2
 
@@ -15,7 +15,7 @@ MARKER = 'synthetic.json'
 
 
 def export_market_layout(datasets: Sequence[SyntheticReID], root: str, *, quality: int = 95,
-                         force: bool = False) -> Dict[str, int]:
+                         force: bool = False) -> dict[str, int]:
     """Write drawn pictures as JPEG files named the Market-1501 way, such as ``0002_c1s1_000026_01.jpg``.
 
     Args:

@@ -1,8 +1,8 @@
 """Randomness of one sample as a pure function of a seed."""
 
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Iterator, Optional
 
 import numpy as np
 import torch
@@ -37,7 +37,7 @@ class SeededIndex(int):
 
 
 @contextmanager
-def seeded_rng(seed: Optional[int]) -> Iterator[None]:
+def seeded_rng(seed: int | None) -> Iterator[None]:
     """Seed ``random``, ``numpy.random`` and torch's CPU generator, and put their states back afterwards.
 
     Args:

@@ -1,8 +1,9 @@
 """Pedestrians drawn by a program: data that needs no download."""
 
 import zlib
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any, Dict, Iterator, List, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -33,10 +34,10 @@ class SyntheticReID(ReIDDataset):
         domain (str): ``'a'`` or ``'b'``. Defaults to ``'a'``.
         split (str): ``'train'`` or ``'test'``. Defaults to ``'train'``.
         num_train_pids (int): Training identities, numbered from 1. Defaults to 100.
-        num_test_pids (int): Test identities, numbered from 5001. Defaults to 60.
+        num_test_pids (int): Test identities, numbered from 5001. Defaults to 100.
         num_cams (int): Cameras, numbered from 1; each sees everybody. Defaults to 4.
         num_images (int): Pictures of an identity in each camera. Defaults to 4.
-        num_distractors (int): Gallery pictures of strangers. Defaults to 60.
+        num_distractors (int): Gallery pictures of strangers. Defaults to 100.
         num_junk (int): Gallery pictures that are junk. Defaults to 20.
         size (Tuple[int, int]): Height and width of the pictures. Defaults to ``(128, 64)``.
         seed (int): Another seed draws other people and other cameras. Defaults to 0.
@@ -52,26 +53,26 @@ class SyntheticReID(ReIDDataset):
         (160, 10)
     """
 
-    NON_IDENTITIES: Tuple[int, ...] = (JUNK_PID, 0)
+    NON_IDENTITIES: tuple[int, ...] = (JUNK_PID, 0)
 
     def __init__(self,
                  domain: str = 'a',
                  split: str = 'train',
                  *,
                  num_train_pids: int = 100,
-                 num_test_pids: int = 60,
+                 num_test_pids: int = 100,
                  num_cams: int = 4,
                  num_images: int = 4,
-                 num_distractors: int = 60,
+                 num_distractors: int = 100,
                  num_junk: int = 20,
-                 size: Tuple[int, int] = (128, 64),
+                 size: tuple[int, int] = (128, 64),
                  seed: int = 0,
                  cache: bool = True,
                  **kwargs) -> None:
         if domain not in DOMAINS:
             raise ValueError(f'SyntheticReID: domain must be one of {", ".join(DOMAINS)}, got {domain!r}')
         self.domain = domain
-        self.counts: Dict[str, int] = dict(
+        self.counts: dict[str, int] = dict(
             num_train_pids=num_train_pids, num_test_pids=num_test_pids, num_cams=num_cams, num_images=num_images,
             num_distractors=num_distractors, num_junk=num_junk)
         self.size = (int(size[0]), int(size[1]))
@@ -79,7 +80,7 @@ class SyntheticReID(ReIDDataset):
         self._check_arguments(split)
         super().__init__(split=split, cache=cache, **kwargs)
 
-    def load_records(self) -> List[dict]:
+    def load_records(self) -> list[dict]:
         """List the pictures of the split; nothing is drawn yet."""
         if self.split == 'train':
             return [self._record(*key, 'train') for key in self._people(0, self.counts['num_train_pids'])]
@@ -107,7 +108,7 @@ class SyntheticReID(ReIDDataset):
         return self.load_image(self.get_data_info(idx)) if cached is None else cached
 
     @classmethod
-    def export(cls, root: str, *, quality: int = 95, force: bool = False, **kwargs: Any) -> Dict[str, int]:
+    def export(cls, root: str, *, quality: int = 95, force: bool = False, **kwargs: Any) -> dict[str, int]:
         """Write both splits in the Market-1501 folder layout, for the real reader.
 
         Args:
@@ -137,7 +138,7 @@ class SyntheticReID(ReIDDataset):
         if max(self.counts['num_train_pids'], self.counts['num_test_pids']) >= TEST_PID_OFFSET:
             raise ValueError(f'SyntheticReID: at most {TEST_PID_OFFSET - 1:,} identities a split')
 
-    def _people(self, offset: int, num_pids: int) -> Iterator[Tuple[int, int, int]]:
+    def _people(self, offset: int, num_pids: int) -> Iterator[tuple[int, int, int]]:
         for pid in range(offset + 1, offset + num_pids + 1):
             for camid in range(1, self.counts['num_cams'] + 1):
                 for shot in range(self.counts['num_images']):

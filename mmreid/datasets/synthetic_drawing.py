@@ -6,15 +6,15 @@ both in units of the body height.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Dict, Sequence, Tuple
+from functools import cache
 
 import cv2
 import numpy as np
 
-Colour = Tuple[int, int, int]
-Range = Tuple[float, float]
+Colour = tuple[int, int, int]
+Range = tuple[float, float]
 
 #: What a person can wear or carry.
 PATTERNS = ('plain', 'rows', 'columns', 'checks', 'two-tone', 'print')
@@ -23,7 +23,7 @@ BAGS = ('none', 'backpack', 'shoulder', 'hand')
 HAIR = ('short', 'long', 'hat')
 VIEWS = ('front', 'back', 'left', 'right')
 
-_COLOURS: Dict[str, Colour] = dict(
+_COLOURS: dict[str, Colour] = dict(
     white=(232, 235, 236), black=(34, 32, 33), grey=(128, 130, 131), silver=(186, 188, 190), red=(48, 44, 196),
     maroon=(44, 36, 104), orange=(44, 120, 226), yellow=(60, 206, 232), green=(70, 150, 62), olive=(52, 92, 96),
     teal=(140, 132, 40), sky=(222, 176, 110), blue=(188, 84, 40), navy=(88, 46, 34), denim=(142, 98, 66),
@@ -61,21 +61,21 @@ class Domain:
 
 #: ``a``: daylight on a campus, light clothes in many colours, low cameras. ``b``: evening in a station hall in winter,
 #: dark coats told apart by what is carried, strong casts, high and blurred cameras in front of cluttered walls.
-DOMAINS: Dict[str, Domain] = dict(
+DOMAINS: dict[str, Domain] = dict(
     a=Domain(
-        tops=('white', 'red', 'yellow', 'green', 'sky', 'blue', 'pink', 'orange', 'purple', 'black', 'grey', 'beige'),
-        bottoms=('denim', 'black', 'beige', 'white', 'grey', 'navy', 'olive', 'sky'),
+        tops=('white', 'red', 'yellow', 'green', 'sky', 'blue', 'grey', 'beige', 'black', 'navy'),
+        bottoms=('denim', 'black', 'beige', 'grey', 'navy'),
         backgrounds=('silver', 'beige', 'green', 'olive', 'sky', 'grey'),
-        patterns=(5, 2, 1, 1, 2, 2), legwear=(5, 3, 2), bags=(4, 3, 2, 1), hair=(5, 4, 1), coat=0.05, bare_arms=0.75,
-        gain=(0.72, 1.15), gamma=(0.8, 1.25), cast=0.14, cast_phase=0.0, saturation=(0.7, 1.1), blur=(0.3, 0.8),
-        noise=(4, 12), occlusion=(0.05, 0.25), tilt=(0.0, 0.08), clutter=5, margin=(0.84, 0.97), views=0.65),
+        patterns=(6, 2, 1, 1, 2, 2), legwear=(6, 3, 1), bags=(4, 3, 2, 1), hair=(5, 4, 1), coat=0.1, bare_arms=0.6,
+        gain=(0.62, 1.2), gamma=(0.75, 1.35), cast=0.2, cast_phase=0.0, saturation=(0.55, 1.05), blur=(0.4, 1.0),
+        noise=(6, 18), occlusion=(0.1, 0.3), tilt=(0.0, 0.1), clutter=7, margin=(0.8, 1.0), views=0.7),
     b=Domain(
-        tops=('black', 'charcoal', 'navy', 'brown', 'maroon', 'olive', 'grey', 'teal', 'purple', 'beige'),
+        tops=('black', 'charcoal', 'navy', 'brown', 'maroon', 'olive', 'grey', 'teal', 'purple', 'beige', 'white'),
         bottoms=('black', 'charcoal', 'navy', 'denim', 'brown', 'grey'),
-        backgrounds=('charcoal', 'brown', 'grey', 'maroon', 'navy', 'teal'),
-        patterns=(4, 1, 2, 3, 2, 1), legwear=(8, 0, 2), bags=(1, 3, 3, 3), hair=(3, 3, 4), coat=0.5, bare_arms=0.05,
-        gain=(0.65, 1.2), gamma=(0.65, 1.1), cast=0.3, cast_phase=2.0, saturation=(0.5, 1.0), blur=(0.7, 1.3),
-        noise=(10, 24), occlusion=(0.1, 0.35), tilt=(0.1, 0.24), clutter=14, margin=(0.76, 0.95), views=0.8))
+        backgrounds=('charcoal', 'brown', 'grey', 'beige', 'navy', 'teal'),
+        patterns=(4, 1, 2, 3, 2, 1), legwear=(8, 0, 2), bags=(2, 3, 3, 3), hair=(3, 3, 3), coat=0.4, bare_arms=0.1,
+        gain=(0.7, 1.15), gamma=(0.7, 1.15), cast=0.2, cast_phase=2.0, saturation=(0.5, 0.95), blur=(0.6, 1.2),
+        noise=(8, 22), occlusion=(0.1, 0.3), tilt=(0.06, 0.18), clutter=12, margin=(0.76, 0.96), views=0.75))
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Pose:
     view: str
     phase: float
 
-    def points(self, body: Sequence[Tuple[float, float]]) -> np.ndarray:
+    def points(self, body: Sequence[tuple[float, float]]) -> np.ndarray:
         """Map body coordinates to whole pixels, int32 of shape ``(N, 2)``."""
         return np.asarray([(self._x(x), self._y(y)) for x, y in body], dtype=np.int32)
 
@@ -146,11 +146,11 @@ def draw_person(rng: np.random.Generator, domain: Domain) -> Person:
         top=tops[0], top_second=tops[1], pattern=_pick(rng, PATTERNS, domain.patterns), period=rng.uniform(0.035, 0.09),
         bottom=_pick_colour(rng, domain.bottoms), legwear=_pick(rng, LEGWEAR, domain.legwear),
         coat=bool(rng.random() < domain.coat), bare_arms=bool(rng.random() < domain.bare_arms),
-        skin=_jitter(rng, _SKINS[rng.integers(len(_SKINS))], 8), hair=_jitter(rng, _HAIRS[rng.integers(len(_HAIRS))], 8),
-        hair_style=_pick(rng, HAIR, domain.hair), hat=_pick_colour(rng, domain.tops),
-        shoes=_pick_colour(rng, domain.bottoms), bag=_pick(rng, BAGS, domain.bags),
-        bag_colour=_pick_colour(rng, tuple(domain.tops) + tuple(domain.bottoms)), bag_side=int(rng.choice((-1, 1))),
-        build=rng.uniform(0.82, 1.22))
+        skin=_jitter(rng, _SKINS[rng.integers(len(_SKINS))], 8),
+        hair=_jitter(rng, _HAIRS[rng.integers(len(_HAIRS))], 8), hair_style=_pick(rng, HAIR, domain.hair),
+        hat=_pick_colour(rng, domain.tops), shoes=_pick_colour(rng, domain.bottoms),
+        bag=_pick(rng, BAGS, domain.bags), bag_colour=_pick_colour(rng, (*domain.tops, *domain.bottoms)),
+        bag_side=int(rng.choice((-1, 1))), build=rng.uniform(0.82, 1.22))
 
 
 def draw_camera(rng: np.random.Generator, domain: Domain, number: int, height: int, width: int) -> Camera:
@@ -276,18 +276,17 @@ def _draw_obstacle(rng: np.random.Generator, canvas: np.ndarray, domain: Domain)
 # ---- body --------------------------------------------------------------------------------------------------------
 
 
-def _fill(canvas: np.ndarray, pose: Pose, colour: Colour, body: Sequence[Tuple[float, float]]) -> None:
+def _fill(canvas: np.ndarray, pose: Pose, colour: Colour, body: Sequence[tuple[float, float]]) -> None:
     cv2.fillConvexPoly(canvas, pose.points(body), colour)
 
 
-def _limb(canvas: np.ndarray, pose: Pose, colour: Colour, start: Tuple[float, float], end: Tuple[float, float],
-          widths: Tuple[float, float]) -> None:
+def _limb(canvas: np.ndarray, pose: Pose, colour: Colour, start: tuple[float, float], end: tuple[float, float],
+          widths: tuple[float, float]) -> None:
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = math.hypot(dx, dy)
     nx, ny = -dy / length / 2, dx / length / 2
-    first, last = widths
-    _fill(canvas, pose, colour, [(start[0] + nx * first, start[1] + ny * first), (end[0] + nx * last, end[1] + ny * last),
-                                 (end[0] - nx * last, end[1] - ny * last), (start[0] - nx * first, start[1] - ny * first)])
+    sides = [(start, widths[0]), (end, widths[1]), (end, -widths[1]), (start, -widths[0])]
+    _fill(canvas, pose, colour, [(x + nx * width, y + ny * width) for (x, y), width in sides])
 
 
 def _draw_body(canvas: np.ndarray, person: Person, pose: Pose) -> None:
@@ -344,7 +343,7 @@ def _draw_torso(canvas: np.ndarray, person: Person, pose: Pose, wide: float) -> 
     window[(inside == 1) & second] = person.top_second
 
 
-def _pattern(person: Person, pose: Pose, low: np.ndarray, shape: Tuple[int, int]) -> np.ndarray:
+def _pattern(person: Person, pose: Pose, low: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """Where the second colour of the top shows, boolean of ``shape``."""
     period = max(2, round(person.period * pose.height))
     y = np.arange(shape[0])[:, None] + int(low[1]) - round(pose.top)
@@ -372,8 +371,8 @@ def _draw_arm(canvas: np.ndarray, person: Person, pose: Pose, wide: float, hand:
     _limb(canvas, pose, sleeve, shoulder, elbow, (0.065 * person.build, 0.05))
 
 
-@lru_cache(maxsize=None)
-def _disc(x: float, y: float, rx: float, ry: float) -> Sequence[Tuple[float, float]]:
+@cache
+def _disc(x: float, y: float, rx: float, ry: float) -> Sequence[tuple[float, float]]:
     angles = [2 * math.pi * step / 12 for step in range(12)]
     return tuple((x + rx * math.cos(angle), y + ry * math.sin(angle)) for angle in angles)
 
@@ -394,13 +393,15 @@ def _draw_head(canvas: np.ndarray, person: Person, pose: Pose) -> None:
 def _draw_backpack(canvas: np.ndarray, person: Person, pose: Pose, wide: float, behind: bool) -> None:
     colour = person.bag_colour
     if not behind:
-        _fill(canvas, pose, colour, [(-0.08 * wide, 0.19), (0.08 * wide, 0.19), (0.09 * wide, 0.4), (-0.09 * wide, 0.4)])
+        _fill(canvas, pose, colour, [(-0.08 * wide, 0.19), (0.08 * wide, 0.19), (0.09 * wide, 0.4),
+                                     (-0.09 * wide, 0.4)])
         _fill(canvas, pose, _shade(colour, 70), [(-0.06 * wide, 0.31), (0.06 * wide, 0.31), (0.06 * wide, 0.38),
                                                  (-0.06 * wide, 0.38)])
         return
     shift = dict(front=0.0, left=0.1, right=-0.1).get(pose.view, 0.0)
     half = 0.135 * wide if pose.view == 'front' else 0.075
-    _fill(canvas, pose, colour, [(shift - half, 0.18), (shift + half, 0.18), (shift + half, 0.41), (shift - half, 0.41)])
+    _fill(canvas, pose, colour, [(shift - half, 0.18), (shift + half, 0.18), (shift + half, 0.41),
+                                 (shift - half, 0.41)])
 
 
 def _draw_bag(canvas: np.ndarray, person: Person, pose: Pose, wide: float, side: int) -> None:

@@ -149,19 +149,20 @@ def test_permutation_changes_nothing(protocol):
 
 @pytest.mark.parametrize('metric', DISTANCES)
 @pytest.mark.parametrize('kind', ['numpy', 'tensor block'])
-def test_equal_features_tie_wherever_they_stand(metric, kind):
-    # A matrix product may give two equal columns values that differ in the last bit.
+@pytest.mark.parametrize('rows', [5, 17, 33])
+def test_equal_features_tie_wherever_they_stand(metric, kind, rows):
+    # A matrix product alone may give equal columns values that differ in the last bit, depending on where they stand.
     rng = np.random.default_rng(0)
-    gallery = np.repeat(rng.standard_normal((3, 100)).astype(np.float32), (1, 500, 0), axis=0)
-    pids, camids = np.full(501, 2), np.full(501, 2)
-    query = rng.standard_normal((50, 100)).astype(np.float32)
-    for position in (0, 1, 250, 500):
-        pids[:] = 2
-        pids[position] = 1
-        ranks = match_ranks.match_ranks(
-            _blocks(query, gallery, metric, kind), Labels(np.ones(50, int), pids, np.ones(50, int), camids),
-            PROTOCOLS['market1501'], chunk_size=17)[1]
-        assert set(ranks) <= ({1, 501} if position == 0 else {500, 501})
+    gallery = np.repeat(rng.standard_normal((1, 64)).astype(np.float32), rows, axis=0)
+    query = rng.standard_normal((20, 64)).astype(np.float32)
+    camids = np.full(rows, 2)
+    for position in range(rows):
+        pids = np.where(np.arange(rows) == position, 1, 2)
+        labels = Labels(np.ones(20, int), pids, np.ones(20, int), camids)
+        for chunk_size in (1, 3, 20):
+            blocks = _blocks(query, gallery, metric, kind)
+            ranks = match_ranks.match_ranks(blocks, labels, PROTOCOLS['market1501'], chunk_size)[1]
+            assert set(ranks) == {rows}
 
 
 def _blocks(query, gallery, metric, kind):
@@ -220,6 +221,17 @@ def test_kernels_agree(protocol, infinite, monkeypatch):
         assert (counts == expected[0]).all() and (ranks == expected[1]).all()
     result = evaluate_distances(block, *case[2:], protocol=protocol)
     assert_same(result, naive_scores(block, *case[2:], protocol.name, (1, 5, 10, 20)))
+
+
+@pytest.mark.parametrize('metric', DISTANCES)
+def test_tensor_path_on_the_cpu(metric, monkeypatch):
+    # What a CUDA device would do, followed with CPU tensors.
+    monkeypatch.setattr(feature_distances, 'as_float', torch.as_tensor)
+    case = random_case(13)
+    case[1][::10] = case[1][5]
+    on_device = evaluate_ranking(torch.from_numpy(case[0]), *case[1:], metric=metric, chunk_size=9)
+    monkeypatch.undo()
+    assert_same(on_device, evaluate_ranking(*case, metric=metric), tolerance=1e-5)
 
 
 def test_torch_kernel_without_any_match():
@@ -283,6 +295,8 @@ def test_distance_errors():
         evaluate_distances(np.zeros((150, 40)), *case[2:])
     with pytest.raises(ValueError, match=r'must have shape \(40, 150\), got \(40, 1\)'):
         evaluate_distances(lambda start, stop: np.zeros((stop - start, 1)), *case[2:])
+    with pytest.raises(ValueError, match='query_camids must have 40 rows as the identities, got 1'):
+        evaluate_distances(np.zeros((40, 150)), *case[2:4], [1], case[5])
     distances = np.zeros((40, 150))
     distances[31, 5] = np.nan
     with pytest.raises(ValueError, match=r'NaN in 1 rows: 11 \(counted from row 20\)'):
@@ -298,9 +312,9 @@ def test_distance_errors():
     (dict(query_feats=np.zeros((2, 3), complex)), 'real numbers, got type complex128'),
     (dict(query_feats=np.array([[0, 0, 0], [0, np.nan, 0]], np.float32)), 'query_feats has NaN.* in 1 rows: 1$'),
     (dict(gallery_feats=np.full((20, 3), np.inf, np.float32)), 'gallery_feats.*in 20 rows: 0, 1, .*9, ...'),
-    (dict(query_pids=[1]), 'query_pids must have 2 rows as the (features|identities), got 1'),
-    (dict(gallery_camids=[1, 2]), 'gallery_camids must have 20 rows as the (features|identities), got 2'),
-    (dict(gallery_pids=np.zeros(20)), r'gallery_pids must be integers of shape \(rows,\).*got float64 of shape \(20,\)'),
+    (dict(query_pids=[1]), 'query_pids must have 2 rows as the features, got 1'),
+    (dict(gallery_camids=[1, 2]), 'gallery_camids must have 20 rows as the features, got 2'),
+    (dict(gallery_pids=np.zeros(20)), r'gallery_pids must be integers.*got float64 of shape \(20,\)'),
     (dict(query_camids=[[1], [1]]), r'query_camids must be integers.*got int64 of shape \(2, 1\)'),
     (dict(protocol='market'), "protocol must be one of market1501, nd, got 'market'"),
     (dict(metric='l1'), "metric must be one of euclidean, sqeuclidean, cosine, got 'l1'"),

@@ -23,7 +23,8 @@ def naive(x, y, metric):
 
 
 @pytest.mark.parametrize('metric', DISTANCES)
-@pytest.mark.parametrize('dtype, tolerance', [('float64', 1e-12), ('float32', 1e-5), ('float16', 1e-5), ('int64', 1e-12)])
+@pytest.mark.parametrize('dtype, tolerance', [('float64', 1e-12), ('float32', 1e-5), ('float16', 1e-5),
+                                              ('int64', 1e-12)])
 def test_matches_definition(metric, dtype, tolerance):
     rng = np.random.default_rng(0)
     x, y = ((4 * rng.standard_normal((n, 5))).astype(dtype) for n in (4, 7))

@@ -36,7 +36,7 @@ def parse_args() -> argparse.Namespace:
 def build_model(cfg: Config, num_classes: int) -> nn.Module:
     """Build the model of a config without loading weights."""
     model = cfg.model.copy()
-    for head in model.get('heads', {}).values():
+    for head in (model.get('heads') or {}).values():
         if 'num_classes' in head and head['num_classes'] is None:
             head['num_classes'] = num_classes
     return MODELS.build(model).eval()
@@ -60,13 +60,12 @@ def main() -> None:
     args = parse_args()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options or {})
-    rows = count(build_model(cfg, args.num_classes), tuple(args.shape))
-    heads = len(cfg.model.get('heads', {}))
-    for label, part in (('to extract features', rows[:len(rows) - heads]), ('in training', rows)):
-        rows = [*rows, (label, sum(r[1] for r in part), sum(r[2] for r in part))]
+    parts = count(build_model(cfg, args.num_classes), tuple(args.shape))
+    totals = [(label, sum(row[1] for row in rows), sum(row[2] for row in rows))
+              for label, rows in (('to extract features', parts[:2]), ('in training', parts))]
     print(f'{args.config}, one image of {args.shape[0]} x {args.shape[1]}')
     print(f'{"part":<20} {"params (M)":>11} {"Mult-Adds (G)":>14}')
-    for label, params, mult_adds in rows:
+    for label, params, mult_adds in parts + totals:
         print(f'{label:<20} {params:>11.2f} {mult_adds:>14.3f}')
     backbone, neck = cfg.model.backbone, cfg.model.neck
     stated = PAPER.get((backbone.type, backbone.get('depth'), neck.type))

@@ -1,7 +1,7 @@
 """Samplers whose stream is a pure function of (seed, epoch, position)."""
 
 import math
-from typing import Iterator, Optional, Sized
+from collections.abc import Iterator, Sized
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
@@ -25,7 +25,7 @@ class EpochSampler(Sampler):
         seed (int, optional): Seed shared by all ranks. Defaults to None: drawn once and synchronised.
     """
 
-    def __init__(self, dataset: Sized, seed: Optional[int] = None) -> None:
+    def __init__(self, dataset: Sized, seed: int | None = None) -> None:
         self.dataset = dataset
         self.seed = int(sync_random_seed() if seed is None else seed)
         self.rank, self.world_size = get_dist_info()
@@ -110,7 +110,7 @@ class EvalSampler(EpochSampler):
         seed (int, optional): Accepted because mmengine passes it; unused.
     """
 
-    def __init__(self, dataset: Sized, seed: Optional[int] = None) -> None:
+    def __init__(self, dataset: Sized, seed: int | None = None) -> None:
         super().__init__(dataset, seed=0)
 
     def epoch_indices(self) -> np.ndarray:

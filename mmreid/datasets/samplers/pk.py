@@ -1,7 +1,7 @@
 """P identities x K images a batch."""
 
 from collections import deque
-from typing import Deque, List, Optional, Sized
+from collections.abc import Sized
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class PKSampler(EpochSampler):
         >>> train_dataloader = dict(batch_size=64, sampler=dict(type='PKSampler', num_pids=16, num_instances=4), ...)
     """
 
-    def __init__(self, dataset: Sized, num_pids: int, num_instances: int, seed: Optional[int] = None) -> None:
+    def __init__(self, dataset: Sized, num_pids: int, num_instances: int, seed: int | None = None) -> None:
         super().__init__(dataset, seed)
         if num_pids < 1 or num_instances < 1:
             raise ValueError(f'num_pids and num_instances must be positive, got {num_pids} and {num_instances}')
@@ -65,7 +65,7 @@ class PKSampler(EpochSampler):
         images = {label: _ImageQueue(np.flatnonzero(labels == label), rng) for label in identities}
         rounds = _IdentityQueue(identities, rng)
         own = slice(self.rank * self.num_pids, (self.rank + 1) * self.num_pids)
-        rows: List[int] = []
+        rows: list[int] = []
         for _ in range(self._num_batches(labels)):
             batch = [images[label].draw(self.num_instances) for label in rounds.draw(self.num_pids * self.world_size)]
             for drawn in batch[own]:
@@ -86,18 +86,18 @@ class PKSampler(EpochSampler):
                              f'{available // self.world_size} (and batch_size with it) or use more identities.')
 
 
-def _identities(labels: np.ndarray) -> List[int]:
+def _identities(labels: np.ndarray) -> list[int]:
     return np.unique(labels[labels >= 0]).tolist()
 
 
 class _IdentityQueue:
     """Shuffled rounds of all identities, cut into draws without repetition."""
 
-    def __init__(self, identities: List[int], rng: np.random.Generator) -> None:
+    def __init__(self, identities: list[int], rng: np.random.Generator) -> None:
         self._identities, self._rng = np.asarray(identities), rng
-        self._queue: Deque[int] = deque()
+        self._queue: deque[int] = deque()
 
-    def draw(self, number: int) -> List[int]:
+    def draw(self, number: int) -> list[int]:
         if len(self._queue) < number:
             # Identities that still wait for their turn come last in the new round, so that they cannot meet themselves.
             waiting = set(self._queue)
@@ -112,9 +112,9 @@ class _ImageQueue:
 
     def __init__(self, rows: np.ndarray, rng: np.random.Generator) -> None:
         self._rows, self._rng = rows, rng
-        self._queue: List[int] = []
+        self._queue: list[int] = []
 
-    def draw(self, number: int) -> List[int]:
+    def draw(self, number: int) -> list[int]:
         if len(self._rows) < number:
             spare = self._rng.choice(self._rows, number - len(self._rows))
             return self._rng.permutation(np.concatenate([self._rows, spare])).tolist()

@@ -1,6 +1,6 @@
 """Pack a record for the model."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch

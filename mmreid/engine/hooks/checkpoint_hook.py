@@ -1,10 +1,12 @@
 """When to write checkpoints, and in which order old ones go."""
 
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional
 
 from mmengine.dist import is_main_process, master_only
+from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 
 from mmreid.registry import HOOKS
@@ -40,11 +42,22 @@ class SafeCheckpointHook(CheckpointHook):
     priority = 'VERY_LOW'
 
     def before_train(self, runner) -> None:
-        """Prepare the folder; remove what an interrupted process left half written."""
-        super().before_train(runner)
+        """Prepare the folder; remove what an interrupted process left half written; recall what is kept."""
+        base = Path(runner.work_dir)
+        self.out_dir = str(Path(self.out_dir) / base.name if self.out_dir else base)
+        self.file_backend = LocalBackend()
+        runner.logger.info(f'Checkpoints will be saved to {self.out_dir}')
         if is_main_process():
+            Path(self.out_dir).mkdir(parents=True, exist_ok=True)
             for path in remove_stale_temporaries(self.out_dir):
                 runner.logger.warning(f'Removed {path}, left by an interrupted process.')
+        known = runner.message_hub.runtime_info
+        if self.save_best:
+            if len(self.key_indicators) == 1:
+                self.best_ckpt_path = known.get('best_ckpt')
+            else:
+                self.best_ckpt_path_dict = {key: known.get(f'best_ckpt_{key}') for key in self.key_indicators}
+        self.keep_ckpt_ids = deque(known.get('keep_ckpt_ids', []))
 
     def _save_checkpoint_with_step(self, runner, step: int, meta: Dict[str, Any]) -> None:
         with self._removal_after_writing(str(Path(self.out_dir) / self.filename_tmpl.format(step))):
@@ -52,11 +65,11 @@ class SafeCheckpointHook(CheckpointHook):
 
     def _write_step(self, runner, step: int, meta: Dict[str, Any]) -> None:
         if self.max_keep_ckpts > 0 and (not self.keep_ckpt_ids or self.keep_ckpt_ids[-1] != step):
-            if len(self.keep_ckpt_ids) == self.max_keep_ckpts:
-                oldest = Path(self.out_dir) / self.filename_tmpl.format(self.keep_ckpt_ids[0])
+            self.keep_ckpt_ids.append(step)
+            while len(self.keep_ckpt_ids) > self.max_keep_ckpts:
+                oldest = Path(self.out_dir) / self.filename_tmpl.format(self.keep_ckpt_ids.popleft())
                 if is_main_process() and oldest.exists():
                     self.file_backend.remove(oldest)
-            self.keep_ckpt_ids.append(step)
             runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
         name = self.filename_tmpl.format(step)
         self.last_ckpt = str(Path(self.out_dir) / name)

@@ -157,7 +157,8 @@ def _same_kind(query: Array, gallery: Array) -> tuple[Array, Array]:
 
 def _square_norms(feats: Array, name: str) -> Array:
     if isinstance(feats, torch.Tensor):
-        norms = torch.linalg.vector_norm(feats, dim=1).square()
+        # Sums of squares, exact for small integers, which the square of a rounded norm is not.
+        norms = torch.cat([rows.square().sum(1) for rows in feats.split(4096)])
         finite = norms.isfinite().cpu().numpy()
     else:
         with np.errstate(over='ignore', invalid='ignore'):

@@ -73,9 +73,10 @@ def evaluate_ranking(query_feats: Array,
     """
     blocks = FeatureDistances(query_feats, gallery_feats, metric)
     labels = _labels(query_pids, gallery_pids, query_camids, gallery_camids)
-    _check_lengths(labels, (len(blocks.query), len(blocks.gallery)), 'the features')
-    return _evaluate(blocks, labels, protocol, topk, chunk_size, num_threads,
-                     row_bytes=len(blocks.gallery) * blocks.itemsize, device='cuda' if blocks.on_cuda else 'cpu')
+    _check_lengths(labels, len(blocks.query), len(blocks.gallery), 'the features')
+    row_bytes, device = len(blocks.gallery) * blocks.itemsize, 'cuda' if blocks.on_cuda else 'cpu'
+    chunk_size = _chunk_size(chunk_size, len(blocks.query), row_bytes, device)
+    return _evaluate(blocks, labels, protocol, topk, chunk_size, num_threads)
 
 
 def evaluate_distances(distances: Union[Array, Callable[[int, int], Array]],
@@ -98,6 +99,7 @@ def evaluate_distances(distances: Union[Array, Callable[[int, int], Array]],
     The other arguments, the result and the errors are those of :func:`evaluate_ranking`.
     """
     labels = _labels(query_pids, gallery_pids, query_camids, gallery_camids)
+    _check_lengths(labels, len(labels.query_pids), len(labels.gallery_pids), 'the identities')
     shape = (len(labels.query_pids), len(labels.gallery_pids))
     if not callable(distances):
         if not isinstance(distances, torch.Tensor):
@@ -117,18 +119,16 @@ def evaluate_distances(distances: Union[Array, Callable[[int, int], Array]],
             raise ValueError(f'distances has NaN in {named_rows(np.isnan(lowest))} (counted from row {start})')
         return block
 
-    return _evaluate(blocks, labels, protocol, topk, chunk_size, num_threads, row_bytes=shape[1] * 4,
-                     device='cuda' if isinstance(distances, torch.Tensor) and distances.is_cuda else 'cpu')
+    device = 'cuda' if isinstance(distances, torch.Tensor) and distances.is_cuda else 'cpu'
+    chunk_size = _chunk_size(chunk_size, shape[0], shape[1] * 8, device)
+    return _evaluate(blocks, labels, protocol, topk, chunk_size, num_threads)
 
 
 def _evaluate(blocks: Callable[[int, int], Array], labels: Labels, protocol: Union[str, Protocol],
-              topk: Sequence[int], chunk_size: Optional[int], num_threads: Optional[int], row_bytes: int,
-              device: str) -> Results:
+              topk: Sequence[int], chunk_size: int, num_threads: Optional[int]) -> Results:
     protocol, topk = get_protocol(protocol), _check_topk(topk)
-    for name, value in (('chunk_size', chunk_size), ('num_threads', num_threads)):
-        if value is not None and value < 1:
-            raise ValueError(f'{name} must be None or at least 1, got {value}')
-    chunk_size = chunk_size or _default_chunk_size(len(labels.query_pids), row_bytes, device)
+    if num_threads is not None and num_threads < 1:
+        raise ValueError(f'num_threads must be None or at least 1, got {num_threads}')
     return _score(match_ranks(blocks, labels, protocol, chunk_size, num_threads), protocol, topk)
 
 
@@ -152,10 +152,14 @@ def _percent(values: np.ndarray) -> float:
     return 100 * float(np.mean(values))
 
 
-def _default_chunk_size(num_queries: int, row_bytes: int, device: str) -> int:
-    """As many rows as fit, in blocks of nearly equal size."""
-    rows = max(1, BLOCK_BYTES[device] // row_bytes)
-    return math.ceil(num_queries / math.ceil(num_queries / rows))
+def _chunk_size(chunk_size: Optional[int], num_queries: int, row_bytes: int, device: str) -> int:
+    """The given number of rows, or as many as fit, in blocks of nearly equal size."""
+    if chunk_size is None:
+        rows = max(1, BLOCK_BYTES[device] // row_bytes)
+        return math.ceil(num_queries / math.ceil(num_queries / rows))
+    if chunk_size < 1:
+        raise ValueError(f'chunk_size must be None or at least 1, got {chunk_size}')
+    return chunk_size
 
 
 def _check_topk(topk: Any) -> tuple[int, ...]:
@@ -166,11 +170,9 @@ def _check_topk(topk: Any) -> tuple[int, ...]:
 
 
 def _labels(query_pids: Any, gallery_pids: Any, query_camids: Any, gallery_camids: Any) -> Labels:
-    labels = Labels(
+    return Labels(
         _integers(query_pids, 'query_pids'), _integers(gallery_pids, 'gallery_pids'),
         _integers(query_camids, 'query_camids'), _integers(gallery_camids, 'gallery_camids'))
-    _check_lengths(labels, (len(labels.query_pids), len(labels.gallery_pids)), 'the identities')
-    return labels
 
 
 def _integers(values: Any, name: str) -> np.ndarray:
@@ -186,9 +188,9 @@ def _integers(values: Any, name: str) -> np.ndarray:
     return values.astype(np.int32 if fits else np.int64)
 
 
-def _check_lengths(labels: Labels, expected: tuple[int, int], source: str) -> None:
-    for split, length in zip(('query', 'gallery'), expected):
+def _check_lengths(labels: Labels, num_queries: int, num_gallery: int, source: str) -> None:
+    for split, expected in (('query', num_queries), ('gallery', num_gallery)):
         for kind in ('pids', 'camids'):
             actual = len(getattr(labels, f'{split}_{kind}'))
-            if actual != length:
-                raise ValueError(f'{split}_{kind} must have {length} rows as {source}, got {actual}')
+            if actual != expected:
+                raise ValueError(f'{split}_{kind} must have {expected} rows as {source}, got {actual}')

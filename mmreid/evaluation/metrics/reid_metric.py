@@ -1,8 +1,10 @@
 """CMC, mAP and mINP of a test set."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Optional, Union
 
+import numpy as np
 import torch
 from mmengine.logging import print_log
 
@@ -28,12 +30,15 @@ class ReIDMetric(FeatureMetric):
         post_processors (Sequence[dict | Callable]): Applied one after another to the features before they are ranked,
             each ``(query_feats, gallery_feats) -> (query_feats, gallery_feats)``, built from ``TASK_UTILS``.
             Defaults to none.
+        dump (str, optional): File ``*.npz`` to which the extracted features are written, before any post-processing:
+            ``query_feats``, ``query_pids``, ``query_camids``, ``query_sample_idx`` and the same for ``gallery``.
+            Defaults to none.
         collect_device (str): ``'cpu'`` or ``'gpu'``, as in mmengine. Defaults to ``'cpu'``.
         prefix (str, optional): Prefix of the keys. Defaults to none: keys are ``market1501/mAP``,
             ``market1501/mINP``, ``market1501/rank-1`` and so on, in percent.
 
     Raises:
-        ValueError: If a protocol or the metric is unknown, or a protocol is named twice.
+        ValueError: If a protocol or the metric is unknown, a protocol is named twice, or ``dump`` has another suffix.
 
     Example:
         >>> test_evaluator = dict(type='ReIDMetric', protocols=('market1501', 'nd'), metric='cosine')
@@ -44,6 +49,7 @@ class ReIDMetric(FeatureMetric):
                  metric: str = 'cosine',
                  topk: Sequence[int] = (1, 5, 10, 20),
                  post_processors: Sequence[Union[dict, Callable]] = (),
+                 dump: Optional[str] = None,
                  collect_device: str = 'cpu',
                  prefix: Optional[str] = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
@@ -55,9 +61,14 @@ class ReIDMetric(FeatureMetric):
         self.metric = check_metric(metric)
         self.topk = (topk, ) if isinstance(topk, int) else tuple(topk)
         self.post_processors = [TASK_UTILS.build(item) if isinstance(item, dict) else item for item in post_processors]
+        if dump is not None and not str(dump).endswith('.npz'):
+            raise ValueError(f'dump must name a file that ends in .npz, got {str(dump)!r}')
+        self.dump = dump
 
     def compute(self, query: Features, gallery: Features) -> dict:
         """Rank under every protocol, log the table and return the metrics."""
+        if self.dump is not None:
+            self._write(query=query, gallery=gallery)
         feats = query.feats, gallery.feats
         for post_process in self.post_processors:
             feats = post_process(*feats)
@@ -69,6 +80,14 @@ class ReIDMetric(FeatureMetric):
         print_log(self._table(results, gallery.pids), logger='current')
         return {f'{name}/{key}': value for name, result in results.items() for key, value in result.items()
                 if not key.startswith('num_')}
+
+    def _write(self, **splits: Features) -> None:
+        """Write the features of both splits to the file ``dump``."""
+        arrays = {f'{split}_{key}': value.numpy() for split, features in splits.items()
+                  for key, value in vars(features).items()}
+        Path(self.dump).parent.mkdir(parents=True, exist_ok=True)
+        np.savez(self.dump, **arrays)
+        print_log(f'features written to {self.dump}', logger='current')
 
     def _table(self, results: dict, gallery_pids: torch.Tensor) -> str:
         """One row a protocol: what was compared, and the metrics in percent."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import torch
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, ModuleDict
 from torch import nn
 
 from mmreid.registry import MODELS
@@ -55,7 +55,7 @@ class EmbeddingNet(BaseModel):
                              f'the total: {bad}')
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck)
-        self.heads = nn.ModuleDict({name: MODELS.build(head) for name, head in (heads or {}).items()})
+        self.heads = ModuleDict({name: MODELS.build(head) for name, head in (heads or {}).items()})
         self.feature_key = feature_key
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)

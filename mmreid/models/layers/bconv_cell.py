@@ -89,8 +89,9 @@ class BConvCell(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Compute the output of a batch and, in training, advance the state."""
         gates = self.gates(x)
-        i, f, o = gates[:, :3 * self.out_channels].sigmoid().chunk(3, dim=1)
-        new = i * at_least_float32(gates[:, 3 * self.out_channels:].tanh())
+        opening, candidate = gates.split((3 * self.out_channels, self.out_channels), dim=1)
+        i, f, o = opening.sigmoid().chunk(3, dim=1)
+        new = i * at_least_float32(candidate.tanh())
         if self.training:
             previous = self._previous_state(new)
             if previous is not None:

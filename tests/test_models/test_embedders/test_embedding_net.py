@@ -100,6 +100,24 @@ def test_channels_last_changes_the_layout_only():
     torch.testing.assert_close(last.eval()(x)['feat'], first.eval()(x)['feat'], rtol=1e-4, atol=1e-5)
 
 
+def test_init_cfg_reaches_every_part():
+    cfg = config()
+    constant = dict(type='Constant', layer=['Linear', 'Conv2d'], val=0.5)
+    cfg['neck'] = dict(cfg['neck'], init_cfg=constant)
+    cfg['heads']['id'] = dict(cfg['heads']['id'], init_cfg=constant)
+    model = MODELS.build(cfg)
+    model.init_weights()
+    for part in (model.neck.cells[0].gates, model.neck.reduction[0], model.heads['id'].classifier):
+        assert (part.weight == 0.5).all()
+    assert not (model.backbone.conv1.weight == 0.5).any()
+
+
+def test_a_backbone_of_another_package():
+    backbone = dict(type='mmpretrain.ResNet', depth=18, out_indices=(3, ))
+    model = MODELS.build(config(backbone=backbone, neck=dict(type='ReductionNeck', in_channels=512, feat_channels=8)))
+    assert model(torch.randn(4, 3, 32, 32), batch()['data_samples'], mode='loss')['id.loss_ce'] > 0
+
+
 def test_without_heads():
     model = MODELS.build(config(heads=None))
     assert len(model.predict(torch.randn(2, 3, 32, 16))) == 2

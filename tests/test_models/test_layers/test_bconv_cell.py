@@ -144,6 +144,17 @@ def test_change_of_size_in_training():
     cell(torch.randn(2, 3, 4, 4))
 
 
+@pytest.mark.parametrize('mode', ['sample', 'batch'])
+def test_compiles_in_one_graph(mode):
+    cell, plain = make_cell(state_mode=mode), make_cell(state_mode=mode)
+    compiled = torch.compile(cell, backend='eager', fullgraph=True)
+    for size in (3, 3, 2, 4):
+        x = torch.randn(size, 3, 8, 4)
+        torch.testing.assert_close(compiled(x), plain(x))
+        torch.testing.assert_close(cell.state, plain.state)
+    torch.testing.assert_close(compiled.eval()(x), plain.eval()(x))
+
+
 @pytest.mark.parametrize('kwargs', [dict(state_mode='row'), dict(on_smaller_batch='drop')])
 def test_unknown_modes(kwargs):
     with pytest.raises(ValueError, match='must be one of'):

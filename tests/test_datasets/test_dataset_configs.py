@@ -1,0 +1,35 @@
+import glob
+import os.path as osp
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmengine.runner import Runner
+
+from mmreid.datasets import DATA_ROOT_ENV
+
+ROOT = osp.join(osp.dirname(__file__), '../../configs/_base_/datasets')
+CONFIGS = sorted(osp.basename(path) for path in glob.glob(osp.join(ROOT, '*.py')))
+SIZES = {'market1501.py': (256, 128), 'market1501_pk.py': (256, 128), 'synthetic.py': (128, 64)}
+
+
+def test_all_are_listed():
+    assert set(CONFIGS) == set(SIZES)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_config_builds_and_loads(name, market_tree, monkeypatch):
+    monkeypatch.setenv(DATA_ROOT_ENV, str(market_tree.parent))
+    config = Config.fromfile(osp.join(ROOT, name))
+    assert config.test_dataloader == config.val_dataloader and config.test_evaluator == config.val_evaluator
+    if config.train_dataloader.sampler.type == 'PKSampler':
+        sampler = config.train_dataloader.sampler
+        assert config.train_dataloader.batch_size == sampler.num_pids * sampler.num_instances
+        sampler.num_pids = 3
+    for loader, split in ((config.train_dataloader, 'train'), (config.val_dataloader, 'test')):
+        loader.batch_size, loader.num_workers, loader.persistent_workers = 3, 0, False
+        with DefaultScope.overwrite_default_scope('mmreid'):
+            built = Runner.build_dataloader(loader, seed=0)
+        batch = next(iter(built))
+        assert built.dataset.split == split
+        assert all(tuple(image.shape) == (3, *SIZES[name]) for image in batch['inputs'])
