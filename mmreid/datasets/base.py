@@ -293,6 +293,10 @@ class ReIDDataset(BaseDataset):
         subset._keep_rows(indices)
         return subset
 
+    def _copy_without_annotation(self, memo: dict | None = None) -> 'ReIDDataset':
+        # mmengine's default is one dict for all calls, which would keep every copied object alive.
+        return super()._copy_without_annotation({} if memo is None else memo)
+
     def _keep_rows(self, indices: Sequence[int] | int) -> None:
         if isinstance(indices, int):
             self._rows = self._rows[:indices] if indices >= 0 else self._rows[indices:]
@@ -333,15 +337,18 @@ class ReIDDataset(BaseDataset):
             f'{len(np.unique(camids[splits == split]))} cameras' for split, number in self.count().items()
         ]
         subset = self._subset_text()
-        return f'{self._name()}: {"; ".join(parts)}' + (f' (subset: {subset})' if subset else '')
+        return f'{self._title()}: {"; ".join(parts)}' + (f' (subset: {subset})' if subset else '')
 
     def _subset_text(self) -> str:
         options = dict(keep_camids=self.keep_camids, keep_pids=self.keep_pids, num_pids=self.num_pids,
                        subset_seed=None if self.num_pids is None else self.subset_seed, indices=self._indices)
         return ', '.join(f'{name}={_shorten(value)}' for name, value in options.items() if value is not None)
 
+    def _title(self) -> str:
+        return type(self).__name__
+
     def _name(self) -> str:
-        return f'{type(self).__name__} {self.split}'
+        return f'{self._title()} {self.split}'
 
 
 def _shorten(values: Any, limit: int = 12) -> str:

@@ -149,8 +149,8 @@ class SyntheticReID(ReIDDataset):
         return dict(img_path=f'synthetic://{self.domain}/seed{self.seed}/{name}', pid=pid, camid=camid, split=split,
                     shot=shot)
 
-    def _name(self) -> str:
-        return f'{type(self).__name__}({self.domain}) {self.split}'
+    def _title(self) -> str:
+        return f'{type(self).__name__}({self.domain})'
 
 
 def _rng(seed: int, domain: str, stream: int, *numbers: int) -> np.random.Generator:

@@ -52,6 +52,7 @@ class Domain:
     saturation: Range
     blur: Range
     noise: Range
+    weather: float  # how much light and colour change from picture to picture
     occlusion: Range
     tilt: Range  # how much a high camera shortens the legs
     clutter: int  # objects in the background
@@ -67,15 +68,15 @@ DOMAINS: dict[str, Domain] = dict(
         bottoms=('denim', 'black', 'beige', 'grey', 'navy'),
         backgrounds=('silver', 'beige', 'green', 'olive', 'sky', 'grey'),
         patterns=(6, 2, 1, 1, 2, 2), legwear=(6, 3, 1), bags=(4, 3, 2, 1), hair=(5, 4, 1), coat=0.1, bare_arms=0.6,
-        gain=(0.62, 1.2), gamma=(0.75, 1.35), cast=0.2, cast_phase=0.0, saturation=(0.55, 1.05), blur=(0.4, 1.0),
-        noise=(6, 18), occlusion=(0.1, 0.3), tilt=(0.0, 0.1), clutter=7, margin=(0.8, 1.0), views=0.7),
+        gain=(0.75, 1.15), gamma=(0.8, 1.25), cast=0.12, cast_phase=0.0, saturation=(0.6, 1.05), blur=(0.4, 0.9),
+        noise=(6, 16), weather=0.12, occlusion=(0.1, 0.3), tilt=(0.0, 0.1), clutter=7, margin=(0.8, 1.0), views=0.7),
     b=Domain(
         tops=('black', 'charcoal', 'navy', 'brown', 'maroon', 'olive', 'grey', 'teal', 'purple', 'beige', 'white'),
         bottoms=('black', 'charcoal', 'navy', 'denim', 'brown', 'grey'),
         backgrounds=('charcoal', 'brown', 'grey', 'beige', 'navy', 'teal'),
         patterns=(4, 1, 2, 3, 2, 1), legwear=(8, 0, 2), bags=(2, 3, 3, 3), hair=(3, 3, 3), coat=0.4, bare_arms=0.1,
-        gain=(0.7, 1.15), gamma=(0.7, 1.15), cast=0.2, cast_phase=2.0, saturation=(0.5, 0.95), blur=(0.6, 1.2),
-        noise=(8, 22), occlusion=(0.1, 0.3), tilt=(0.06, 0.18), clutter=12, margin=(0.76, 0.96), views=0.75))
+        gain=(0.7, 1.1), gamma=(0.75, 1.2), cast=0.14, cast_phase=2.0, saturation=(0.55, 0.95), blur=(0.6, 1.1),
+        noise=(8, 20), weather=0.12, occlusion=(0.1, 0.3), tilt=(0.06, 0.18), clutter=12, margin=(0.76, 0.96), views=0.75))
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class Camera:
     saturation: int
     blur: float
     noise: int
+    weather: float
     occlusion: float
     tilt: float
     light_side: int
@@ -164,7 +166,7 @@ def draw_camera(rng: np.random.Generator, domain: Domain, number: int, height: i
     views[rng.integers(len(VIEWS))] = domain.views
     return Camera(
         lut=lut, saturation=round(256 * rng.uniform(*domain.saturation)), blur=rng.uniform(*domain.blur),
-        noise=round(rng.uniform(*domain.noise)), occlusion=rng.uniform(*domain.occlusion),
+        noise=round(rng.uniform(*domain.noise)), weather=domain.weather, occlusion=rng.uniform(*domain.occlusion),
         tilt=rng.uniform(*domain.tilt), light_side=int(rng.choice((-1, 1))), views=tuple(views / views.sum()),
         backdrop=_draw_backdrop(rng, domain, 2 * height, 2 * width))
 
@@ -425,9 +427,10 @@ def _halve(canvas: np.ndarray) -> np.ndarray:
 def _expose(rng: np.random.Generator, picture: np.ndarray, camera: Camera) -> np.ndarray:
     """Light from a side, blur, saturation, colour cast and noise, in this order."""
     width = picture.shape[1]
-    bright, slope = round(256 * rng.uniform(0.82, 1.12)), round(256 * rng.uniform(0.0, 0.35)) * camera.light_side
-    ramp = bright + slope * (2 * np.arange(width, dtype=np.int32) - width) // (2 * width)
-    lit = np.minimum((picture * ramp[None, :, None]) >> 8, 255).astype(np.uint8)
+    gains = rng.uniform(0.85, 1.1) * (1 + rng.uniform(-camera.weather, camera.weather, 3))
+    slope = round(256 * rng.uniform(0.0, 0.35)) * camera.light_side
+    ramp = slope * (2 * np.arange(width, dtype=np.int32) - width) // (2 * width)
+    lit = np.minimum((picture * ((256 * gains).astype(np.int32) + ramp[:, None])) >> 8, 255).astype(np.uint8)
     sigma = round(camera.blur * rng.uniform(0.7, 1.3), 2)
     blurred = cv2.GaussianBlur(lit, (7, 7), sigma).astype(np.int32)
     grey = (blurred @ np.asarray([29, 150, 77]) >> 8)[:, :, None]

@@ -89,15 +89,14 @@ class BConvCell(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Compute the output of a batch and, in training, advance the state."""
         gates = self.gates(x)
-        opening, candidate = gates.split((3 * self.out_channels, self.out_channels), dim=1)
-        i, f, o = opening.sigmoid().chunk(3, dim=1)
-        new = i * at_least_float32(candidate.tanh())
+        i, f, o, candidate = gates.chunk(4, dim=1)
+        new = i.sigmoid() * at_least_float32(candidate.tanh())
         if self.training:
             previous = self._previous_state(new)
             if previous is not None:
-                new = f * previous + new
+                new = f.sigmoid() * previous + new
             self.state = self._next_state(new.detach().float())
-        return (o * new.tanh()).to(gates.dtype)
+        return (o.sigmoid() * new.tanh()).to(gates.dtype)
 
     def _previous_state(self, like: torch.Tensor) -> torch.Tensor | None:
         """The part of the state that the rows of a batch read; missing slots are zero."""
