@@ -19,7 +19,8 @@ def test_version_is_written_once():
 
 @pytest.mark.slow
 def test_wheel_ships_configs_and_tools(tmp_path):
-    subprocess.run([sys.executable, '-m', 'pip', 'wheel', '--no-deps', '-q', '-w', str(tmp_path), str(ROOT)], check=True)
+    command = [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '-q', '-w', str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True)
     names = zipfile.ZipFile(next(tmp_path.glob('mmreid-*.whl'))).namelist()
     for wanted in ('mmreid/py.typed', 'mmreid/.mim/tools/train.py', 'mmreid/.mim/configs/ptl/densenet161_market.py',
                    'mmreid/.mim/model-index.yml'):

@@ -9,7 +9,8 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='SafeCheckpointHook', interval=1, max_keep_ckpts=3, save_best='market1501/mAP', rule='greater'),
+    checkpoint=dict(
+        type='SafeCheckpointHook', interval=1, max_keep_ckpts=3, save_best='market1501/mAP', rule='greater'),
     invalid_loss=dict(type='InvalidLossHook', interval=50),
     progress=dict(type='FeatureProgressHook'))
 

@@ -55,8 +55,8 @@ def plain(value: Any, path: str = 'checkpoint') -> Any:
     if isinstance(value, (list, tuple)):
         items = [plain(item, f'{path}[{i}]') for i, item in enumerate(value)]
         return tuple(items) if isinstance(value, tuple) else items
-    raise CheckpointError(f'{path} is a {type(value).__module__}.{type(value).__name__}, which a checkpoint cannot hold. '
-                          'Expected tensors, arrays, numbers, strings, None and dicts, lists or tuples of them.')
+    raise CheckpointError(f'{path} is a {type(value).__module__}.{type(value).__name__}, which a checkpoint cannot '
+                          'hold. Expected tensors, arrays, numbers, strings, None and dicts, lists or tuples of them.')
 
 
 def write_checkpoint(checkpoint: Dict[str, Any], path: Union[str, Path]) -> None:

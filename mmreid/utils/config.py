@@ -106,7 +106,8 @@ def _step(node: Any, name: str, seen: List[str], dotted: str) -> Any:
     """The part of the config under ``name``; ``_NEW`` for a key that may be added."""
     if isinstance(node, (list, tuple)):
         if not name.isdigit() or int(name) >= len(node):
-            raise ConfigError(f'Option "{dotted}": {".".join(seen)} is a list of {len(node)}, "{name}" is no index of it.')
+            raise ConfigError(f'Option "{dotted}": {".".join(seen)} is a list of {len(node)}, "{name}" is no index '
+                              'of it.')
         return node[int(name)]
     if name in node:
         return node[name]

@@ -13,9 +13,17 @@ import numpy as np
 import pytest
 import torch
 
-from mmreid.utils.checkpoint import (CheckpointError, plain, read_checkpoint, remove_stale_temporaries,
-                                     resumable_checkpoints, strip_prefix, verify_checkpoint, write_checkpoint,
-                                     write_text)
+from mmreid.utils.checkpoint import (
+    CheckpointError,
+    plain,
+    read_checkpoint,
+    remove_stale_temporaries,
+    resumable_checkpoints,
+    strip_prefix,
+    verify_checkpoint,
+    write_checkpoint,
+    write_text,
+)
 
 
 def same(left, right) -> bool:
@@ -29,7 +37,7 @@ def same(left, right) -> bool:
 
 
 def test_write_and_read_give_the_same_content(tmp_path):
-    content = {'state_dict': {'w': torch.randn(3, 4), 'n': torch.arange(3)}, 'meta': {'epoch': 3, 'name': 'x', 'f': 0.1},
+    content = {'state_dict': {'w': torch.randn(3, 4), 'n': torch.arange(3)}, 'meta': {'epoch': 3, 'f': 0.1},
                'pair': (1, [2.5, None, True])}
     write_checkpoint(content, tmp_path / 'a.pth')
     assert same(content, read_checkpoint(tmp_path / 'a.pth'))

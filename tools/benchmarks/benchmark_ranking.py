@@ -122,14 +122,13 @@ def main() -> None:
 
     query[:64] @ gallery[:64].T  # work buffers of the BLAS, which the bare product needs too
     memory = peak_extra_bytes(whole_call, args.device)
-    # One library after the other: the idle threads of one must not disturb the other.
-    times = {name: [] for name in (*products, 'whole call')}
-    first, *others = products
-    for _ in range(args.repeats):
-        for name, function in ((first, products[first]), ('whole call', whole_call)):
+    # All sides in turn, so that what else the machine does hits them alike; the first round warms up.
+    functions = {**products, 'whole call': whole_call}
+    times = {name: [] for name in functions}
+    for _ in range(args.repeats + 1):
+        for name, function in functions.items():
             times[name].append(seconds(function, args.device))
-    for name in others:
-        times[name] = [seconds(products[name], args.device) for _ in range(args.repeats + 1)][1:]
+    times = {name: values[1:] for name, values in times.items()}
 
     print(f'{device_name(args.device)}; numpy {np.__version__} ({blas_name()}), torch {torch.__version__} '
           f'({torch.get_num_threads()} threads), Python {platform.python_version()}')

@@ -13,7 +13,8 @@ class InitialEvaluationHook(Hook):
     """Evaluate the model before training and print both results side by side at the end.
 
     Note:
-        Priority ``LOWEST``, after the checkpoint hook has prepared its folder. A resumed training does not evaluate again: the first result is part of its checkpoint.
+        Priority ``LOWEST``, after the checkpoint hook has prepared its folder. A resumed training does not evaluate
+        again: the first result is part of its checkpoint.
     """
 
     priority = 'LOWEST'

@@ -66,6 +66,6 @@ class InvalidLossHook(Hook):
         written = resumable_checkpoints(runner.work_dir)
         kept = f'The last good checkpoint is {written[0]}.' if written else 'No checkpoint had been written yet.'
         raise InvalidLossError(
-            f'The loss became NaN or infinite in iteration {int(self._first_bad) + 1} (epoch {runner.epoch + 1}). {kept} '
-            'Usual remedies: a lower learning rate, gradient clipping '
+            f'The loss became NaN or infinite in iteration {int(self._first_bad) + 1} (epoch {runner.epoch + 1}). '
+            f'{kept} Usual remedies: a lower learning rate, gradient clipping '
             '(--cfg-options optim_wrapper.clip_grad.max_norm=10), or training without --amp.')

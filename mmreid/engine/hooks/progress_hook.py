@@ -48,5 +48,5 @@ class FeatureProgressHook(Hook):
     def _open(self, dataloader) -> None:
         if is_main_process():
             terminal = sys.stderr.isatty()
-            self._bar = tqdm(total=len(dataloader.dataset), desc='Extracting features', unit='img', dynamic_ncols=terminal,
-                             mininterval=0.2 if terminal else self.log_interval)
+            self._bar = tqdm(total=len(dataloader.dataset), desc='Extracting features', unit='img',
+                             dynamic_ncols=terminal, mininterval=0.2 if terminal else self.log_interval)

@@ -58,6 +58,7 @@ def _differences(own: Dict[str, torch.Tensor], weights: Dict[str, torch.Tensor])
         if key not in weights:
             problems.append((key, f'missing: {key} {tuple(value.shape)}'))
         elif weights[key].shape != value.shape:
-            problems.append((key, f'shape: {key} is {tuple(value.shape)} here, {tuple(weights[key].shape)} in the file'))
+            here, there = tuple(value.shape), tuple(weights[key].shape)
+            problems.append((key, f'shape: {key} is {here} here, {there} in the file'))
     problems += [(key, f'left over: {key} {tuple(value.shape)}') for key, value in weights.items() if key not in own]
     return problems

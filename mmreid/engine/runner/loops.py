@@ -80,8 +80,8 @@ class EpochTrainLoop(_ResumableData, EpochBasedTrainLoop):
 class IterTrainLoop(_ResumableData, IterBasedTrainLoop):
     """Iteration-based training that resumes at its next batch.
 
-    Built for ``train_cfg=dict(by_epoch=False, ...)``. The data is passed over again and again, reshuffled each time; the
-    pass and the position in it are functions of the iteration alone, so nothing is loaded only to be skipped.
+    Built for ``train_cfg=dict(by_epoch=False, ...)``. The data is passed over again and again, reshuffled each time;
+    the pass and the position in it are functions of the iteration alone, so nothing is loaded only to be skipped.
 
     Args:
         runner: The runner.

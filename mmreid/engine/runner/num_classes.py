@@ -27,7 +27,8 @@ def fill_num_classes(runner: Any, model_cfg: Dict) -> None:
             runner._train_dataloader, seed=runner.seed, diff_rank_seed=diff_rank_seed)
         metainfo, source = runner._train_dataloader.dataset.metainfo, 'the training data'
     elif runner._load_from is not None:
-        metainfo, source = read_checkpoint(runner._load_from).get('meta', {}).get('dataset_meta') or {}, runner._load_from
+        meta, source = read_checkpoint(runner._load_from).get('meta', {}), runner._load_from
+        metainfo = meta.get('dataset_meta') or {}
     else:
         metainfo, source = {}, 'a config without training data and checkpoint'
     number = metainfo.get('num_classes')

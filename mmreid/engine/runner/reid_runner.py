@@ -18,12 +18,18 @@ from torch.utils.data import DataLoader
 
 from mmreid.registry import LOOPS, RUNNERS
 from mmreid.utils.allocator import keep_freed_memory
-from mmreid.utils.checkpoint import (CheckpointError, read_checkpoint, resumable_checkpoints, verify_checkpoint,
-                                     write_checkpoint)
+from mmreid.utils.checkpoint import (
+    CheckpointError,
+    read_checkpoint,
+    resumable_checkpoints,
+    verify_checkpoint,
+    write_checkpoint,
+)
 from mmreid.version import __version__
+
 from .load_state import load_model_state
 from .num_classes import fill_num_classes
-from .train_state import (gather_rank_states, pack_message_hub, rank_state, restore_rank_state, unpack_message_hub)
+from .train_state import gather_rank_states, pack_message_hub, rank_state, restore_rank_state, unpack_message_hub
 
 
 @RUNNERS.register_module()
@@ -154,7 +160,8 @@ class ReIDRunner(Runner):
             checkpoint['message_hub'] = unpack_message_hub(checkpoint['message_hub'])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         may_differ = () if strict else ('heads.', )
-        load_model_state(self._bare_model, checkpoint['state_dict'], str(filename), may_differ, revise_keys, self.logger)
+        load_model_state(self._bare_model, checkpoint['state_dict'], str(filename), may_differ, revise_keys,
+                         self.logger)
         self._has_loaded = True
         self.logger.info(f'Loaded the weights of {filename}')
         return checkpoint
