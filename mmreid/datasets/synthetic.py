@@ -35,8 +35,8 @@ class SyntheticReID(ReIDDataset):
         split (str): ``'train'`` or ``'test'``. Defaults to ``'train'``.
         num_train_pids (int): Training identities, numbered from 1. Defaults to 100.
         num_test_pids (int): Test identities, numbered from 5001. Defaults to 100.
-        num_cams (int): Cameras, numbered from 1; each sees everybody. Defaults to 4.
-        num_images (int): Pictures of an identity in each camera. Defaults to 4.
+        num_cams (int): Cameras, numbered from 1; each sees everybody. Defaults to 6.
+        num_images (int): Pictures of an identity in each camera. Defaults to 3.
         num_distractors (int): Gallery pictures of strangers. Defaults to 100.
         num_junk (int): Gallery pictures that are junk. Defaults to 20.
         size (Tuple[int, int]): Height and width of the pictures. Defaults to ``(128, 64)``.
@@ -50,7 +50,7 @@ class SyntheticReID(ReIDDataset):
     Example:
         >>> dataset = SyntheticReID('a', 'train', num_train_pids=10)
         >>> len(dataset), dataset.num_classes
-        (160, 10)
+        (180, 10)
     """
 
     NON_IDENTITIES: tuple[int, ...] = (JUNK_PID, 0)
@@ -61,8 +61,8 @@ class SyntheticReID(ReIDDataset):
                  *,
                  num_train_pids: int = 100,
                  num_test_pids: int = 100,
-                 num_cams: int = 4,
-                 num_images: int = 4,
+                 num_cams: int = 6,
+                 num_images: int = 3,
                  num_distractors: int = 100,
                  num_junk: int = 20,
                  size: tuple[int, int] = (128, 64),

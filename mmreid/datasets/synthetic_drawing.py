@@ -69,14 +69,14 @@ DOMAINS: dict[str, Domain] = dict(
         backgrounds=('silver', 'beige', 'green', 'olive', 'sky', 'grey'),
         patterns=(6, 2, 1, 1, 2, 2), legwear=(6, 3, 1), bags=(4, 3, 2, 1), hair=(5, 4, 1), coat=0.1, bare_arms=0.6,
         gain=(0.75, 1.15), gamma=(0.8, 1.25), cast=0.12, cast_phase=0.0, saturation=(0.6, 1.05), blur=(0.4, 0.9),
-        noise=(6, 16), weather=0.12, occlusion=(0.1, 0.3), tilt=(0.0, 0.1), clutter=7, margin=(0.8, 1.0), views=0.7),
+        noise=(6, 16), weather=0.15, occlusion=(0.1, 0.3), tilt=(0.0, 0.1), clutter=7, margin=(0.8, 1.0), views=0.7),
     b=Domain(
         tops=('black', 'charcoal', 'navy', 'brown', 'maroon', 'olive', 'grey', 'teal', 'purple', 'beige', 'white'),
         bottoms=('black', 'charcoal', 'navy', 'denim', 'brown', 'grey'),
         backgrounds=('charcoal', 'brown', 'grey', 'beige', 'navy', 'teal'),
         patterns=(4, 1, 2, 3, 2, 1), legwear=(8, 0, 2), bags=(2, 3, 3, 3), hair=(3, 3, 3), coat=0.4, bare_arms=0.1,
         gain=(0.7, 1.1), gamma=(0.75, 1.2), cast=0.14, cast_phase=2.0, saturation=(0.55, 0.95), blur=(0.6, 1.1),
-        noise=(8, 20), weather=0.12, occlusion=(0.1, 0.3), tilt=(0.06, 0.18), clutter=12, margin=(0.76, 0.96), views=0.75))
+        noise=(8, 20), weather=0.15, occlusion=(0.1, 0.3), tilt=(0.06, 0.18), clutter=12, margin=(0.76, 0.96), views=0.75))
 
 
 @dataclass(frozen=True)
@@ -236,23 +236,27 @@ def _draw_pose(rng: np.random.Generator, camera: Camera, domain: Domain, rows: i
 
 
 def _draw_backdrop(rng: np.random.Generator, domain: Domain, rows: int, columns: int) -> np.ndarray:
-    """Wall, ground, things and grain; several pictures wide, each picture shows a part of it."""
-    wide = 4 * columns
+    """Walls, grounds, things and grain; many pictures wide, each picture shows a part of it."""
+    wide = 24 * columns
     horizon = round(rows * rng.uniform(0.3, 0.7))
     backdrop = np.empty((rows, wide, 3), dtype=np.uint8)
-    wall, ground = _pick_colour(rng, domain.backgrounds), _pick_colour(rng, domain.backgrounds)
-    backdrop[:horizon] = wall
-    backdrop[horizon:] = ground
+    left = 0
+    while left < wide:
+        right = left + int(rng.integers(columns // 2, 2 * columns))
+        backdrop[:horizon, left:right] = _pick_colour(rng, domain.backgrounds)
+        backdrop[horizon:, left:right] = _pick_colour(rng, domain.backgrounds)
+        left = right
     for line in range(horizon, rows, max(6, rows // int(rng.integers(6, 16)))):
-        backdrop[line:line + 2] = _shade(ground, 84)
-    for _ in range(domain.clutter):
-        x, wide_x = int(rng.integers(wide)), int(rng.integers(columns // 16, columns // 2))
-        y0 = int(rng.integers(0, horizon))
-        y1 = y0 + int(rng.integers(rows // 10, rows // 2))
-        backdrop[y0:y1, x:x + wide_x] = _pick_colour(rng, domain.backgrounds)
-        backdrop[y0:y1, x:x + 2] = _shade(wall, 60)
-    grain = rng.integers(-14, 15, (rows // 4, wide // 4, 1)).repeat(4, axis=0).repeat(4, axis=1)
-    backdrop[:grain.shape[0], :grain.shape[1]] = (backdrop[:grain.shape[0], :grain.shape[1]] + grain).clip(0, 255)
+        backdrop[line:line + 2] -= backdrop[line:line + 2] >> 3
+    for _ in range(6 * domain.clutter):
+        left, width = int(rng.integers(wide)), int(rng.integers(columns // 16, columns // 2))
+        top = int(rng.integers(0, horizon))
+        thing = backdrop[top:top + int(rng.integers(rows // 10, rows // 2)), left:left + width]
+        thing[:] = _pick_colour(rng, domain.backgrounds)
+        thing[:, :2] >>= 1
+    grain = rng.integers(-14, 15, (rows // 4, wide // 4, 1), dtype=np.int16).repeat(4, axis=0).repeat(4, axis=1)
+    covered = backdrop[:grain.shape[0], :grain.shape[1]]
+    covered[:] = (covered + grain).clip(0, 255)
     return backdrop
 
 

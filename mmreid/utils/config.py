@@ -4,6 +4,7 @@ import argparse
 import difflib
 import inspect
 import os
+import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional
 
@@ -34,7 +35,11 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_from_arguments(args: argparse.Namespace) -> Config:
-    """Load ``args.config`` with the arguments of :func:`add_common_arguments` applied."""
+    """Load ``args.config`` with the arguments of :func:`add_common_arguments` applied.
+
+    Modules that the config names in ``custom_imports`` are also looked for beside it and in the current folder.
+    """
+    sys.path += [str(folder) for folder in (Path(args.config).resolve().parent, Path.cwd())]
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
