@@ -157,6 +157,6 @@ def _rng(seed: int, domain: str, stream: int, *numbers: int) -> np.random.Genera
     return np.random.default_rng([seed, zlib.crc32(domain.encode()), stream, *numbers])
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=32)
 def _camera(seed: int, domain: str, camid: int, height: int, width: int) -> Camera:
     return draw_camera(_rng(seed, domain, _CAMERA, camid), DOMAINS[domain], camid, height, width)

@@ -66,16 +66,16 @@ DOMAINS: dict[str, Domain] = dict(
     a=Domain(
         tops=('white', 'red', 'yellow', 'green', 'sky', 'blue', 'grey', 'beige', 'black', 'navy'),
         bottoms=('denim', 'black', 'beige', 'grey', 'navy'),
-        backgrounds=('silver', 'beige', 'green', 'olive', 'sky', 'grey'),
+        backgrounds=('silver', 'beige', 'green', 'olive', 'sky', 'grey', 'brown'),
         patterns=(6, 2, 1, 1, 2, 2), legwear=(6, 3, 1), bags=(4, 3, 2, 1), hair=(5, 4, 1), coat=0.1, bare_arms=0.6,
-        gain=(0.75, 1.15), gamma=(0.8, 1.25), cast=0.12, cast_phase=0.0, saturation=(0.6, 1.05), blur=(0.4, 0.9),
-        noise=(6, 16), weather=0.15, occlusion=(0.1, 0.3), tilt=(0.0, 0.1), clutter=7, margin=(0.8, 1.0), views=0.7),
+        gain=(0.75, 1.15), gamma=(0.8, 1.25), cast=0.15, cast_phase=0.0, saturation=(0.6, 1.05), blur=(0.4, 0.9),
+        noise=(6, 16), weather=0.15, occlusion=(0.1, 0.3), tilt=(0.0, 0.1), clutter=10, margin=(0.8, 1.0), views=0.7),
     b=Domain(
         tops=('black', 'charcoal', 'navy', 'brown', 'maroon', 'olive', 'grey', 'teal', 'purple', 'beige', 'white'),
         bottoms=('black', 'charcoal', 'navy', 'denim', 'brown', 'grey'),
-        backgrounds=('charcoal', 'brown', 'grey', 'beige', 'navy', 'teal'),
+        backgrounds=('charcoal', 'brown', 'grey', 'beige', 'navy', 'teal', 'silver'),
         patterns=(4, 1, 2, 3, 2, 1), legwear=(8, 0, 2), bags=(2, 3, 3, 3), hair=(3, 3, 3), coat=0.4, bare_arms=0.1,
-        gain=(0.7, 1.1), gamma=(0.75, 1.2), cast=0.14, cast_phase=2.0, saturation=(0.55, 0.95), blur=(0.6, 1.1),
+        gain=(0.7, 1.1), gamma=(0.75, 1.2), cast=0.25, cast_phase=2.0, saturation=(0.55, 0.95), blur=(0.6, 1.1),
         noise=(8, 20), weather=0.15, occlusion=(0.1, 0.3), tilt=(0.06, 0.18), clutter=12, margin=(0.76, 0.96), views=0.75))
 
 
@@ -158,7 +158,8 @@ def draw_person(rng: np.random.Generator, domain: Domain) -> Person:
 def draw_camera(rng: np.random.Generator, domain: Domain, number: int, height: int, width: int) -> Camera:
     """Draw a camera for pictures of ``height x width``; ``number`` spreads the casts over the hue circle."""
     angle = domain.cast_phase + 2 * math.pi * 0.618 * number
-    gains = [rng.uniform(*domain.gain) * (1 + domain.cast * math.cos(angle + shift)) for shift in (0.0, 2.09, 4.19)]
+    gain = rng.uniform(*domain.gain)
+    gains = [gain * (1 + domain.cast * math.cos(angle + shift)) for shift in (0.0, 2.09, 4.19)]
     gamma = rng.uniform(*domain.gamma)
     lut = np.asarray([[[min(255, round(255 * gain * (value / 255)**gamma)) for gain in gains] for value in range(256)]],
                      dtype=np.uint8)

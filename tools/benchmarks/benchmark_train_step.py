@@ -4,8 +4,8 @@
     python tools/benchmarks/benchmark_train_step.py
     python tools/benchmarks/benchmark_train_step.py --formats bf16 --allocators 0 1024
 
-One side is ``EpochTrainLoop.run_iter`` with all default hooks (log, schedulers, loss check), the other a loop of a few
-lines. Both start from the same uint8 images; steps of both sides alternate, so a machine that changes its speed changes both.
+One side is ``EpochTrainLoop.run_iter`` with all default hooks (log, schedulers, loss check), the other a short plain
+loop. Both start from the same uint8 images; steps of both sides alternate, so a change of speed meets both.
 """
 
 import argparse

@@ -1,0 +1,107 @@
+"""The command line, on one process and on two."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mmreid.utils.checkpoint import read_checkpoint
+from tests.test_engine.toy import CONFIG
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / 'toy.py'
+    path.write_text(CONFIG.replace('WORKERS', '0').replace("log_level = 'WARNING'", "log_level = 'INFO'"))
+    return path
+
+
+def run(*command, processes: int = 1):
+    """Run a command of ``tools/``, on several processes through torchrun."""
+    with socket.socket() as free:
+        free.bind(('127.0.0.1', 0))
+        port = str(free.getsockname()[1])
+    environment = dict(os.environ, OMP_NUM_THREADS='1', PORT=port, PYTHONPATH=str(ROOT),
+                       PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}')
+    tool, *arguments = map(str, command)
+    if processes == 1:
+        line = [sys.executable, str(ROOT / 'tools' / f'{tool}.py'), *arguments]
+    else:
+        given = 1 if tool == 'train' else 2
+        line = [str(ROOT / 'tools' / f'dist_{tool}.sh'), *arguments[:given], str(processes), *arguments[given:]]
+    return subprocess.run(line, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=300)
+
+
+def metrics(work_dir: Path) -> dict:
+    files = sorted(work_dir.glob('*/*.json'))
+    return json.loads(files[-1].read_text())
+
+
+def test_train_test_and_dump(tmp_path, config):
+    work_dir = tmp_path / 'train'
+    done = run('train', config, '--work-dir', work_dir, '--amp', '--cfg-options', 'train_cfg.max_epochs=1')
+    assert done.returncode == 0, done.stderr
+    assert 'lr: ' in done.stdout and 'eta: ' in done.stdout and 'loss: ' in done.stdout
+    dump = ('--dump', tmp_path / 'f.npz')
+    tested = run('test', config, work_dir / 'epoch_1.pth', '--work-dir', tmp_path / 'test', *dump)
+    assert tested.returncode == 0, tested.stderr
+    for word in ('market1501', '8/8', 'mAP', 'mINP', 'rank-1', 'rank-20'):
+        assert word in tested.stdout
+    dumped = np.load(tmp_path / 'f.npz')
+    assert dumped['query_feats'].shape == (8, 16) and dumped['gallery_pids'].shape == (14, )
+
+
+def test_two_processes_give_the_same_digits_as_one(tmp_path, config):
+    """22 test images on 2 x batches of 5: the sampler pads, and the metric must not see it."""
+    trained = run('train', config, '--work-dir', tmp_path / 'train', processes=2)
+    assert trained.returncode == 0, trained.stderr
+    checkpoint = tmp_path / 'train' / 'epoch_2.pth'
+    assert len(read_checkpoint(checkpoint)['train_state']['ranks']) == 2
+    results = []
+    for processes in (1, 2):
+        work_dir = tmp_path / f'test{processes}'
+        options = ('--work-dir', work_dir, '--cfg-options', 'test_dataloader.batch_size=5',
+                   'test_dataloader.dataset.num_distractors=5')
+        done = run('test', config, checkpoint, *options, processes=processes)
+        assert done.returncode == 0, done.stderr
+        results.append({key: value for key, value in metrics(work_dir).items() if '/' in key})
+    assert results[0] == results[1] and 'market1501/mAP' in results[0]
+
+
+def test_two_processes_resume_inside_an_epoch(tmp_path, config):
+    options = ('--cfg-options', 'default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=1',
+               'train_dataloader.batch_size=4')
+    done = run('train', config, '--work-dir', tmp_path, *options, processes=2)
+    assert done.returncode == 0, done.stderr
+    last = max(int(path.stem.split('_')[1]) for path in tmp_path.glob('iter_*.pth'))
+    whole = read_checkpoint(tmp_path / f'iter_{last}.pth')
+    for step in range(last - 1, last + 1):
+        (tmp_path / f'iter_{step}.pth').unlink()
+    done = run('train', config, '--work-dir', tmp_path, '--resume', *options, processes=2)
+    assert done.returncode == 0, done.stderr
+    again = read_checkpoint(tmp_path / f'iter_{last}.pth')
+    for key, value in whole['state_dict'].items():
+        assert bool((value == again['state_dict'][key]).all()), key
+
+
+@pytest.mark.parametrize('arguments, expected', [
+    (('train', 'CONFIG', '--cfg-options', 'optim_wraper.lr=1'), 'did you mean optim_wrapper'),
+    (('train', 'nowhere.py'), 'nowhere.py does not exist'),
+    (('test', 'CONFIG', 'nowhere.pth'), 'nowhere.pth does not exist'),
+    (('test', 'CONFIG', 'EMPTY'), 'EMPTY'),
+])
+def test_mistakes_end_with_one_clear_line(tmp_path, config, arguments, expected):
+    empty = tmp_path / 'EMPTY'
+    empty.touch()
+    given = [str(config) if item == 'CONFIG' else str(empty) if item == 'EMPTY' else item for item in arguments]
+    done = run(*given, '--work-dir', tmp_path / 'work')
+    assert done.returncode != 0
+    assert expected in done.stderr.strip().splitlines()[-1]
+    assert 'Traceback' not in done.stderr
