@@ -26,8 +26,9 @@ def prepare_config(args: argparse.Namespace) -> Config:
     """The config with everything the command line says."""
     cfg = config_from_arguments(args)
     if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
+        # 'auto' keeps the config's load_from for the first start, when there is nothing to resume yet.
+        cfg.resume = 'auto' if args.resume == 'auto' else True
+        cfg.load_from = cfg.get('load_from') if args.resume == 'auto' else args.resume
     if args.amp:
         cfg.optim_wrapper.type = 'ReIDAmpOptimWrapper'
         cfg.optim_wrapper.setdefault('dtype', 'auto')

@@ -1,7 +1,9 @@
 """Base class of the re-identification datasets."""
 
 import logging
+import zlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -183,11 +185,16 @@ class ReIDDataset(BaseDataset):
         return wanted
 
     def _number_classes(self, records: list[dict]) -> None:
-        pids = sorted({record['pid'] for record in records} - {JUNK_PID})
+        pids = sorted({record['pid'] for record in records} - set(self.NON_IDENTITIES))
         label_of = {pid: label for label, pid in enumerate(pids)}
         for record in records:
             record['gt_label'] = label_of.get(record['pid'], -1)
         self._metainfo['num_classes'] = len(pids)
+        self._metainfo['identities'] = f'{self.identity_space()}: {zlib.crc32(repr(pids).encode()):08x}'
+
+    def identity_space(self) -> str:
+        """Within what the raw identities are numbered; with the identities, it says who the classes are."""
+        return f'{type(self).__name__} {Path(self.data_root).name}'.strip()
 
     def _check_matches(self, records: list[dict]) -> None:
         cameras: dict[int, set] = {}
@@ -195,6 +202,10 @@ class ReIDDataset(BaseDataset):
             if record['split'] == 'gallery':
                 cameras.setdefault(record['pid'], set()).add(record['camid'])
         queries = [record for record in records if record['split'] == 'query']
+        nobody = sorted({query['pid'] for query in queries} & set(self.NON_IDENTITIES))
+        if nobody:
+            raise ValueError(f'{self._name()}: queries of identity {_shorten(nobody)}, which means nobody in '
+                             'particular (-1: junk, 0: distractor). Identities are numbered from 1.')
         lost = [query for query in queries if not cameras.get(query['pid'], set()) - {query['camid']}]
         if len(lost) == len(queries):
             raise ValueError(f'{self._name()}: none of the {len(queries):,} queries has a match from another camera in '

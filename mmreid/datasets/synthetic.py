@@ -92,6 +92,10 @@ class SyntheticReID(ReIDDataset):
                      for shot in range(self.counts[option])]
         return queries + strangers + gallery
 
+    def identity_space(self) -> str:
+        """People are drawn anew for each domain and seed."""
+        return f'SyntheticReID {self.domain} {self.seed}'
+
     def load_image(self, info: dict) -> np.ndarray:
         """Draw the picture of a record."""
         domain, (height, width) = DOMAINS[self.domain], self.size

@@ -76,7 +76,8 @@ DOMAINS: dict[str, Domain] = dict(
         backgrounds=('charcoal', 'brown', 'grey', 'beige', 'navy', 'teal', 'silver'),
         patterns=(4, 1, 2, 3, 2, 1), legwear=(8, 0, 2), bags=(2, 3, 3, 3), hair=(3, 3, 3), coat=0.4, bare_arms=0.1,
         gain=(0.7, 1.1), gamma=(0.75, 1.2), cast=0.25, cast_phase=2.0, saturation=(0.55, 0.95), blur=(0.6, 1.1),
-        noise=(8, 20), weather=0.15, occlusion=(0.1, 0.3), tilt=(0.06, 0.18), clutter=12, margin=(0.76, 0.96), views=0.75))
+        noise=(8, 20), weather=0.15, occlusion=(0.1, 0.3), tilt=(0.06, 0.18), clutter=12, margin=(0.76, 0.96),
+        views=0.75))
 
 
 @dataclass(frozen=True)

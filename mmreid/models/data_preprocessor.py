@@ -58,7 +58,7 @@ class ReIDDataPreprocessor(BaseDataPreprocessor):
         if not isinstance(images, torch.Tensor):
             if len({image.shape for image in images}) > 1:
                 raise ValueError(_differing_sizes(images, samples))
-            images = torch.stack([self.cast_data(image) for image in images])
+            images = torch.stack(list(images))  # before the transfer: one copy to the device instead of N
         if images.dim() != 4 or images.shape[1] != 3:
             raise ValueError(f'images must have shape (3, H, W), stacked (N, 3, H, W); got {tuple(images.shape)}')
         return self.cast_data(images)

@@ -27,6 +27,8 @@ def keep_freed_memory(threshold_mb: int = 1024) -> bool:
         raise ValueError(f'threshold_mb must be in 1..2047, got {threshold_mb}')
     if platform.system() != 'Linux' or platform.libc_ver()[0] != 'glibc':
         return False
-    libc = ctypes.CDLL(None)
-    size = threshold_mb * 2**20
-    return bool(libc.mallopt(_M_MMAP_THRESHOLD, size)) and bool(libc.mallopt(_M_TRIM_THRESHOLD, size))
+    libc, size = ctypes.CDLL(None), threshold_mb * 2**20
+    trim = bool(libc.mallopt(_M_TRIM_THRESHOLD, size))
+    # Older versions of glibc refuse more than 32 MiB here.
+    mmap = bool(libc.mallopt(_M_MMAP_THRESHOLD, size)) or bool(libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20))
+    return trim and mmap

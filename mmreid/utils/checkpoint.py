@@ -20,6 +20,7 @@ import torch
 
 _STEP = re.compile(r'^(epoch|iter)_(\d+)\.pth$')
 _TEMPORARY = re.compile(r'^\.(?P<name>.+)\.(?P<host>[^.]+)\.(?P<pid>\d+)\.tmp$')
+_TORCH = tuple(int(part) for part in re.findall(r'\d+', torch.__version__)[:2])
 
 
 class CheckpointError(RuntimeError):
@@ -71,9 +72,9 @@ def write_checkpoint(checkpoint: Dict[str, Any], path: Union[str, Path]) -> None
     """
     path = Path(path)
     content = plain(checkpoint)
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f'.{path.name}.{_host()}.{os.getpid()}.tmp'
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(temporary, 'wb') as stream:
             torch.save(content, stream)
             stream.flush()
@@ -84,7 +85,7 @@ def write_checkpoint(checkpoint: Dict[str, Any], path: Union[str, Path]) -> None
     except (OSError, RuntimeError) as error:
         written = temporary.stat().st_size if temporary.exists() else 0
         temporary.unlink(missing_ok=True)
-        free = shutil.disk_usage(path.parent).free
+        free = shutil.disk_usage(path.parent).free if path.parent.exists() else 0
         raise CheckpointError(
             f'Could not write {path}: {error} ({written / 2**20:.1f} MiB were written, {free / 2**20:.1f} MiB are free '
             'in that folder now). Earlier checkpoints are untouched. Free some space, or set another '
@@ -143,16 +144,19 @@ def read_checkpoint(path: Union[str, Path], map_location: Union[str, torch.devic
         else:
             if not Path(path).is_file():
                 raise CheckpointError(f'Checkpoint {path} does not exist (looked for {Path(path).absolute()}).')
+            if not zipfile.is_zipfile(path) and _TORCH < (2, 6):
+                raise CheckpointError(f'{path} is in the format of torch < 1.6 or damaged. torch {torch.__version__} '
+                                      'cannot read that format without risk (CVE-2025-32434): use torch >= 2.6.')
             checkpoint = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f'{path} was refused: it is damaged or holds Python objects, which could run code when they are loaded '
             f'({str(error).splitlines()[0]}). Only tensors and plain types are accepted. If you trust its source, load '
             "it once with torch.load(path, weights_only=False) and save {'state_dict': ...} alone.") from error
-    except (EOFError, RuntimeError, OSError) as error:
-        if isinstance(error, CheckpointError):
-            raise
-        raise CheckpointError(f'{path} could not be read: {error}') from error
+    except CheckpointError:
+        raise
+    except Exception as error:  # bytes that are no checkpoint fail in many ways inside torch
+        raise CheckpointError(f'{path} could not be read: {type(error).__name__}: {error}') from error
     if not isinstance(checkpoint, dict):
         raise CheckpointError(f'{path} holds a {type(checkpoint).__name__}, expected a dict of tensors.')
     return checkpoint if 'state_dict' in checkpoint else {'state_dict': checkpoint}
@@ -168,7 +172,12 @@ def resumable_checkpoints(folder: Union[str, Path]) -> List[Path]:
     found = [(path, match) for path, match in found if match]
     if len({match.group(1) for _, match in found}) > 1:
         return sorted((path for path, _ in found), key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [path for path, _ in sorted(found, key=lambda item: int(item[1].group(2)), reverse=True)]
+    return [path for path, _ in sorted(found, key=lambda item: checkpoint_step(item[0]), reverse=True)]
+
+
+def checkpoint_step(path: Path) -> int:
+    """The number in ``epoch_N.pth`` or ``iter_N.pth``."""
+    return int(_STEP.match(path.name).group(2))
 
 
 def remove_stale_temporaries(folder: Union[str, Path]) -> List[Path]:

@@ -35,11 +35,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_from_arguments(args: argparse.Namespace) -> Config:
-    """Load ``args.config`` with the arguments of :func:`add_common_arguments` applied.
-
-    Modules that the config names in ``custom_imports`` are also looked for beside it and in the current folder.
-    """
-    sys.path += [str(folder) for folder in (Path(args.config).resolve().parent, Path.cwd())]
+    """Load ``args.config`` with the arguments of :func:`add_common_arguments` applied."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
     cfg.launcher = args.launcher
@@ -51,6 +47,8 @@ def config_from_arguments(args: argparse.Namespace) -> Config:
 def load_config(path: str, options: Optional[Dict[str, Any]] = None) -> Config:
     """Read a config file, apply ``--cfg-options`` and check the keys.
 
+    Modules that the config names in ``custom_imports`` are also looked for beside it and in the current folder.
+
     Args:
         path: Config file.
         options: Dotted keys and their values; each must change something that exists (or be a key that a runner reads).
@@ -59,6 +57,9 @@ def load_config(path: str, options: Optional[Dict[str, Any]] = None) -> Config:
         ConfigError: If the file is missing, an option names a key that is not there, or a top-level key looks like a
             misspelt one; near matches are listed.
     """
+    for folder in (str(Path(path).resolve().parent), str(Path.cwd())):
+        if folder not in sys.path:
+            sys.path.append(folder)
     try:
         cfg = Config.fromfile(path)
     except FileNotFoundError as error:
@@ -76,7 +77,7 @@ def check_top_level_keys(cfg: Config) -> None:
     Other names are allowed: configs keep variables such as ``train_pipeline`` at the top level.
     """
     for key in cfg:
-        if key in KNOWN_KEYS:
+        if key in KNOWN_KEYS or key.startswith(tuple(KNOWN_KEYS)):
             continue
         close = difflib.get_close_matches(key, KNOWN_KEYS, n=1, cutoff=0.88)
         if close:
@@ -100,6 +101,8 @@ def _check_option(cfg: Config, dotted: str) -> None:
         _step(node, last, seen, dotted)
     elif not seen and last not in cfg and last not in KNOWN_KEYS:
         raise ConfigError(_unknown(dotted, last, [], set(cfg) | KNOWN_KEYS))
+    elif seen and last not in node and difflib.get_close_matches(last, list(node), n=1, cutoff=0.87):
+        raise ConfigError(_unknown(dotted, last, seen, set(node)))
 
 
 def _require_container(node: Any, seen: List[str], dotted: str) -> None:

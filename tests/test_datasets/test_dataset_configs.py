@@ -10,7 +10,8 @@ from mmreid.datasets import DATA_ROOT_ENV
 
 ROOT = osp.join(osp.dirname(__file__), '../../configs/_base_/datasets')
 CONFIGS = sorted(osp.basename(path) for path in glob.glob(osp.join(ROOT, '*.py')))
-SIZES = {'market1501.py': (256, 128), 'market1501_pk.py': (256, 128), 'synthetic.py': (128, 64)}
+SIZES = {'market1501.py': (256, 128), 'market1501_pk.py': (256, 128), 'market1501_small.py': (128, 64),
+         'synthetic.py': (128, 64)}
 
 
 def test_all_are_listed():

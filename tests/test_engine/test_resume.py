@@ -155,6 +155,174 @@ def test_loading_weights_of_another_architecture_lists_the_differences(tmp_path)
         other.train()
 
 
+PLATEAU = dict(type='ReduceOnPlateauLR', monitor='market1501/mAP', rule='greater', patience=0, factor=0.5)
+
+
+@pytest.mark.parametrize('stop', [-1, 3])
+def test_schedulers_that_follow_the_metric_and_partial_batches(tmp_path, stop):
+    """ReduceOnPlateau steps at validations; a checkpoint can stand after a last batch that is smaller."""
+    options = dict(train_cfg__max_epochs=3, train_dataloader__drop_last=False, default_hooks__checkpoint__by_epoch=False,
+                   param_scheduler=[PLATEAU])
+    toy_runner(tmp_path / 'whole', **options).train()
+    with pytest.raises(Interrupted):
+        toy_runner(tmp_path / 'parts', custom_hooks=[dict(type='InterruptHook', after=stop)], **options).train()
+    resumed = toy_runner(tmp_path / 'parts', resume=True, **options)
+    resumed.train()
+    whole, parts = (read_checkpoint(tmp_path / name / f'iter_{resumed.iter}.pth') for name in ('whole', 'parts'))
+    for part in ('state_dict', 'optimizer', 'param_schedulers', 'train_state'):
+        assert same(whole[part], parts[part]), part
+
+
+def test_interrupted_validation_is_made_up(tmp_path, monkeypatch):
+    broken = toy_runner(tmp_path, train_cfg__val_interval=2)
+    broken._val_loop = broken.build_val_loop(broken._val_loop)
+    monkeypatch.setattr(broken._val_loop, 'run_iter', lambda *args: (_ for _ in ()).throw(Interrupted()))
+    with pytest.raises(Interrupted):
+        broken.train()
+    resumed = toy_runner(tmp_path, resume=True, train_cfg__val_interval=2)
+    resumed.train()
+    assert 'val/market1501/mAP' in resumed.message_hub.log_scalars
+
+
+@pytest.mark.parametrize('stop', [1, 2, 3])
+def test_accumulated_gradients_survive(tmp_path, stop):
+    options = dict(optim_wrapper__accumulative_counts=3, default_hooks__checkpoint__by_epoch=False,
+                   default_hooks__checkpoint__interval=1)
+    toy_runner(tmp_path / 'whole', **options).train()
+    with pytest.raises(Interrupted):
+        toy_runner(tmp_path / 'parts', custom_hooks=[dict(type='InterruptHook', after=stop)], **options).train()
+    resumed = toy_runner(tmp_path / 'parts', resume=True, **options)
+    resumed.train()
+    whole, parts = (read_checkpoint(tmp_path / name / f'iter_{resumed.iter}.pth') for name in ('whole', 'parts'))
+    assert same(whole['state_dict'], parts['state_dict']) and same(whole['optimizer'], parts['optimizer'])
+
+
+@pytest.mark.parametrize('scheduler', [
+    dict(type='OneCycleLR', eta_max=0.1, total_steps=8, by_epoch=False),
+    dict(type='CosineAnnealingLR', T_max=2), dict(type='PolyLR'), dict(type='ExponentialLR', gamma=0.9),
+    dict(type='CosineRestartLR', periods=[1, 1], restart_weights=[1, 0.5], eta_min=0.0),
+    dict(type='StepLR', step_size=1), dict(type='ConstantLR'),
+], ids=lambda scheduler: scheduler['type'])
+def test_every_scheduler_of_mmengine_is_saved_and_resumed(tmp_path, scheduler):
+    toy_runner(tmp_path / 'whole', param_scheduler=[scheduler]).train()
+    with pytest.raises(Interrupted):
+        toy_runner(tmp_path / 'parts', param_scheduler=[scheduler],
+                   custom_hooks=[dict(type='InterruptHook', after=-1)]).train()
+    toy_runner(tmp_path / 'parts', param_scheduler=[scheduler], resume=True).train()
+    whole, parts = (read_checkpoint(tmp_path / name / 'epoch_2.pth') for name in ('whole', 'parts'))
+    for part in ('state_dict', 'optimizer', 'param_schedulers'):
+        assert same(whole[part], parts[part]), part
+
+
+def test_a_new_training_in_a_used_folder_is_the_one_that_is_resumed(tmp_path):
+    toy_runner(tmp_path, train_cfg__max_epochs=3, **SAVE_BEST).train()
+    with pytest.raises(Interrupted):
+        toy_runner(tmp_path, custom_hooks=[dict(type='InterruptHook', after=-1)], randomness__seed=1).train()
+    assert len(list(tmp_path.glob('epoch_*.pth.before_*'))) == 3 and len(list(tmp_path.glob('best_*.before_*'))) == 1
+    resumed = toy_runner(tmp_path, resume=True)
+    assert resumed._newest_readable_checkpoint().name == 'epoch_1.pth'
+    resumed.train()
+    assert resumed.epoch == 2 and resumed.seed == 1
+
+
+def test_resuming_into_another_folder_leaves_the_first_alone(tmp_path):
+    toy_runner(tmp_path / 'a', train_cfg__max_epochs=1, **SAVE_BEST).train()
+    before = {path.name: path.read_bytes() for path in (tmp_path / 'a').glob('*.pth')}
+    branch = toy_runner(tmp_path / 'b', resume=True, load_from=str(tmp_path / 'a' / 'epoch_1.pth'), **SAVE_BEST)
+    branch.message_hub.update_info('best_score', -1.0)
+    branch.train()
+    assert {path.name: path.read_bytes() for path in (tmp_path / 'a').glob('*.pth')} == before
+    assert (tmp_path / 'b' / 'epoch_2.pth').is_file()
+
+
+@pytest.mark.parametrize('pointer', [b'', b'\xff\xfe', b'epoch_1.pth'])
+def test_broken_pointer_does_no_harm(tmp_path, pointer):
+    (tmp_path / 'last_checkpoint').write_bytes(pointer)
+    assert toy_runner(tmp_path, resume=True)._checkpoint_folder() == tmp_path
+
+
+def test_auto_resume_of_a_fine_tuning_starts_from_its_source(tmp_path):
+    """A job that is put back into the queue always passes --resume."""
+    toy_runner(tmp_path / 'source').train()
+    source = str(tmp_path / 'source' / 'epoch_2.pth')
+    first = toy_runner(tmp_path / 'job', resume='auto', load_from=source)
+    first._train_loop = first.build_train_loop(first._train_loop)
+    first.load_or_resume()
+    assert same(first.model.state_dict(), read_checkpoint(source)['state_dict']) and first.iter == 0
+    toy_runner(tmp_path / 'job', resume='auto', load_from=source, train_cfg__max_epochs=1).train()
+    again = toy_runner(tmp_path / 'job', resume='auto', load_from=source)
+    again.train()
+    assert again.epoch == 2 and again.iter == 8
+
+
+def test_amp_state_without_scaling_is_resumed(tmp_path):
+    options = dict(optim_wrapper__type='ReIDAmpOptimWrapper')
+    toy_runner(tmp_path, train_cfg__max_epochs=1, **options).train()
+    assert read_checkpoint(tmp_path / 'epoch_1.pth')['optimizer']['loss_scaler'] == {}
+    resumed = toy_runner(tmp_path, resume=True, **options)
+    resumed.train()
+    assert resumed.epoch == 2
+
+
+def test_testing_does_not_overwrite_the_config_of_the_training(tmp_path):
+    toy_runner(tmp_path).train()
+    dumped = {path: path.read_text() for path in tmp_path.glob('*.py')}
+    runner = toy_runner(tmp_path, load_from=str(tmp_path / 'epoch_2.pth'), train_dataloader=None, train_cfg=None,
+                        optim_wrapper=None, param_scheduler=None)
+    assert {path: path.read_text() for path in tmp_path.glob('*.py')} == dumped
+    assert list((tmp_path / runner.timestamp).glob('*.py'))
+
+
+def test_bare_weights_can_be_tested(tmp_path):
+    """A file of another project or a published one has no meta data; the classifier is not needed."""
+    toy_runner(tmp_path).train()
+    torch.save(read_checkpoint(tmp_path / 'epoch_2.pth')['state_dict'], tmp_path / 'bare.pth')
+    nothing = dict(train_dataloader=None, train_cfg=None, optim_wrapper=None, param_scheduler=None)
+    results = [toy_runner(tmp_path / str(i), load_from=str(tmp_path / name), **nothing).test()
+               for i, name in enumerate(('epoch_2.pth', 'bare.pth'))]
+    assert results[0] == results[1]
+
+
+def test_metric_that_is_not_evaluated_does_not_stop_the_training(tmp_path):
+    runner = toy_runner(tmp_path, val_evaluator__protocols=['nd'], **SAVE_BEST)
+    runner.train()
+    assert runner.epoch == 2 and not list(tmp_path.glob('best_*'))
+
+
+def test_loading_weights_of_other_people_keeps_the_new_classifier_though_the_shapes_fit(tmp_path):
+    toy_runner(tmp_path).train()
+    source = read_checkpoint(tmp_path / 'epoch_2.pth')['state_dict']
+    for name, domain, taken in (('same', 'a', True), ('other', 'b', False)):
+        runner = toy_runner(tmp_path / name, train_dataloader__dataset__domain=domain)
+        runner.load_checkpoint(str(tmp_path / 'epoch_2.pth'))
+        weights = runner.model.state_dict()
+        for key in ('heads.id.classifier.weight', 'heads.id.classifier.bias'):
+            assert torch.equal(weights[key], source[key]) == taken
+        assert torch.equal(weights['heads.id.hidden.0.weight'], source['heads.id.hidden.0.weight'])
+        assert torch.equal(weights['backbone.stem.0.weight'], source['backbone.stem.0.weight'])
+
+
+def test_stated_number_of_classes_must_be_that_of_the_data(tmp_path):
+    with pytest.raises(ValueError, match='num_classes=7 of a ClassificationHead .* have 6 identities'):
+        toy_runner(tmp_path, model__heads__id__num_classes=7)
+    assert toy_runner(tmp_path, model__heads__id__num_classes=6).model.heads['id'].num_classes == 6
+
+
+def test_batch_size_must_be_that_of_the_sampler(tmp_path):
+    sampler = dict(type='PKSampler', num_pids=2, num_instances=2)
+    with pytest.raises(ValueError, match='makes batches of 4 images, .* batches of 5. Set batch_size=4'):
+        toy_runner(tmp_path, train_dataloader__sampler=sampler)
+
+
+def test_resuming_needs_no_pretrained_weights(tmp_path, monkeypatch):
+    """They may have to be downloaded, and the checkpoint replaces them anyway."""
+    toy_runner(tmp_path, train_cfg__max_epochs=1).train()
+    resumed = toy_runner(tmp_path, resume=True)
+    monkeypatch.setattr(type(resumed.model), 'init_weights', lambda self: pytest.fail('initialised'))
+    resumed.train()
+    assert resumed.epoch == 2
+
+
 def test_loading_weights_with_other_classes_keeps_the_new_classifier(tmp_path):
     toy_runner(tmp_path).train()
     other = toy_runner(tmp_path / 'other', train_dataloader__dataset__num_train_pids=4,

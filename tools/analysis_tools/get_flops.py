@@ -1,6 +1,7 @@
 """Print parameters and Mult-Adds of a model, part by part, beside what its paper states."""
 
 import argparse
+import sys
 
 import torch
 from mmengine.config import Config, DictAction
@@ -9,6 +10,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import mmreid.models  # noqa: F401 (registers the components)
 from mmreid.registry import MODELS
+from mmreid.utils.config import ConfigError, load_config
 
 #: Parameters in millions that PTL states (Table 1), by backbone, depth and neck.
 PAPER = {
@@ -58,8 +60,10 @@ def count(model: nn.Module, shape: tuple[int, int]) -> list[tuple[str, float, fl
 def main() -> None:
     """Print the table."""
     args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+    except ConfigError as error:
+        sys.exit(str(error))
     parts = count(build_model(cfg, args.num_classes), tuple(args.shape))
     totals = [(label, sum(row[1] for row in rows), sum(row[2] for row in rows))
               for label, rows in (('to extract features', parts[:2]), ('in training', parts))]

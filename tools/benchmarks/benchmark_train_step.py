@@ -48,7 +48,7 @@ def build_runner(args: argparse.Namespace, channels_last: bool, amp: bool, keep_
     """A runner of the config on drawn images of the wanted size, ready for its first step."""
     cfg = load_config(args.config)
     size = tuple(args.size)
-    data = dict(type='SyntheticReID', domain='a', split='train', num_train_pids=args.batch_size, num_cams=1,
+    data = dict(type='SyntheticReID', domain='a', split='train', num_train_pids=751, num_cams=1,
                 num_images=1, size=size, pipeline=[dict(type='LoadImage'), dict(type='PackReIDInputs')])
     cfg.train_dataloader = dict(
         batch_size=args.batch_size, num_workers=0, sampler=dict(type='ShuffleSampler'), dataset=data)
@@ -57,9 +57,6 @@ def build_runner(args: argparse.Namespace, channels_last: bool, amp: bool, keep_
     cfg.default_hooks.checkpoint.update(interval=-1, save_best=None, save_last=False)
     cfg.model.backbone.init_cfg = None
     cfg.model.channels_last = cfg.model.data_preprocessor.channels_last = channels_last
-    for head in cfg.model.heads.values():
-        if 'num_classes' in head:
-            head.num_classes = 751
     if amp:
         cfg.optim_wrapper.update(type='ReIDAmpOptimWrapper', dtype='bfloat16')
     cfg.env_cfg.keep_freed_memory_mb = keep_mb

@@ -8,18 +8,20 @@ Ends with status 1 if something is wrong, 0 otherwise. Notes (identities with on
 """
 
 import argparse
+import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmreid.datasets import ImageReadError, ReIDDataset
 from mmreid.registry import DATASETS
+from mmreid.utils.config import ConfigError, load_config
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,7 +45,7 @@ def dataset_configs(args: argparse.Namespace) -> list[dict]:
         root = {} if args.data_root is None else dict(data_root=args.data_root)
         found = [dict(type=args.type, split=split, **root) for split in ('train', 'test')]
     else:
-        config = Config.fromfile(args.config)
+        config = load_config(args.config)
         loaders = [config.get(f'{name}_dataloader') for name in ('train', 'val', 'test')]
         found = [loader.dataset.to_dict() for loader in loaders if loader is not None]
     bare = [dict(settings, pipeline=[], cache=False) for settings in found]
@@ -64,8 +66,33 @@ def notes(dataset: ReIDDataset) -> Iterator[str]:
                 yield f'{split}: {len(found):,} of {len(present):,} identities have one {what}: {names}'
 
 
+class DecoderComplaints:
+    """What image decoders write to the error output (file descriptor 2) while the block runs.
+
+    libjpeg fills damaged parts of an image and says so there and nowhere else.
+    """
+
+    def __enter__(self) -> 'DecoderComplaints':
+        sys.stderr.flush()
+        self._file, self._saved, self._read = tempfile.TemporaryFile(), os.dup(2), 0
+        os.dup2(self._file.fileno(), 2)
+        return self
+
+    def __exit__(self, *exception) -> None:
+        os.dup2(self._saved, 2)
+        os.close(self._saved)
+        self._file.close()
+
+    def new(self) -> str:
+        """What was written since the last call."""
+        size = os.fstat(self._file.fileno()).st_size
+        text = os.pread(self._file.fileno(), size - self._read, self._read) if size > self._read else b''
+        self._read = size
+        return ' '.join(text.decode(errors='replace').split())
+
+
 def broken_images(dataset: ReIDDataset, num_threads: int) -> list[str]:
-    """Decode every image; what cannot be read, in words."""
+    """Decode every image; what cannot be read, or is damaged so that the decoder complains, in words."""
 
     def check(row: int) -> str:
         info = dataset.get_data_info(row)
@@ -75,6 +102,14 @@ def broken_images(dataset: ReIDDataset, num_threads: int) -> list[str]:
             return f'[{info["split"]}] {error}'
         return ''
 
+    def check_again(row: int) -> str:
+        """One image at a time, to know which one a complaint is about."""
+        with DecoderComplaints() as complaints:
+            message = check(row)
+            complaint = complaints.new()
+        info = dataset.get_data_info(row)
+        return message or (complaint and f'[{info["split"]}] image "{info["img_path"]}" is damaged: {complaint}')
+
     columns = TextColumn('decoding'), BarColumn(), MofNCompleteColumn(), TextColumn('{task.speed:.0f} images/s'), \
         TimeRemainingColumn()
     found = []
@@ -82,7 +117,10 @@ def broken_images(dataset: ReIDDataset, num_threads: int) -> list[str]:
         task = bar.add_task('decoding', total=len(dataset))
         for start in range(0, len(dataset), 512):
             window = range(start, min(start + 512, len(dataset)))
-            found += [message for message in pool.map(check, window) if message]
+            with DecoderComplaints() as complaints:
+                messages = list(pool.map(check, window))
+                complained = complaints.new()
+            found += filter(None, map(check_again, window) if complained else messages)
             bar.advance(task, len(window))
     return found
 
@@ -107,7 +145,11 @@ def main() -> int:
     """Examine and report."""
     args = parse_args()
     init_default_scope('mmreid')
-    problems = list(chain.from_iterable(examine(settings, args) for settings in dataset_configs(args)))
+    try:
+        settings = dataset_configs(args)
+    except ConfigError as error:
+        sys.exit(str(error))
+    problems = list(chain.from_iterable(examine(item, args) for item in settings))
     for problem in problems:
         print(f'  problem: {problem}')
     print(f'{len(problems):,} problem(s) found' if problems else 'No problem found')

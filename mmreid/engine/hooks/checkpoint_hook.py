@@ -10,7 +10,14 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook
 
 from mmreid.registry import HOOKS
-from mmreid.utils.checkpoint import read_checkpoint, remove_stale_temporaries, write_checkpoint, write_text
+from mmreid.utils.checkpoint import (
+    checkpoint_step,
+    read_checkpoint,
+    remove_stale_temporaries,
+    resumable_checkpoints,
+    write_checkpoint,
+    write_text,
+)
 
 
 class _DeferredRemoval:
@@ -41,23 +48,53 @@ class SafeCheckpointHook(CheckpointHook):
 
     priority = 'VERY_LOW'
 
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        if self.filename_tmpl not in ('epoch_{}.pth', 'iter_{}.pth'):
+            raise ValueError(f'filename_tmpl must be "epoch_{{}}.pth" or "iter_{{}}.pth", by which --resume finds the '
+                             f'files, got "{self.filename_tmpl}"')
+        self._configured_dir = self.out_dir
+
     def before_train(self, runner) -> None:
-        """Prepare the folder; remove what an interrupted process left half written; recall what is kept."""
+        """Prepare the folder, set aside what is of another training, and recall what is kept."""
         base = Path(runner.work_dir)
-        self.out_dir = str(Path(self.out_dir) / base.name if self.out_dir else base)
+        self.out_dir = str(Path(self._configured_dir) / base.name if self._configured_dir else base)
         self.file_backend = LocalBackend()
         runner.logger.info(f'Checkpoints will be saved to {self.out_dir}')
         if is_main_process():
             Path(self.out_dir).mkdir(parents=True, exist_ok=True)
             for path in remove_stale_temporaries(self.out_dir):
                 runner.logger.warning(f'Removed {path}, left by an interrupted process.')
+            self._set_aside(runner)
         known = runner.message_hub.runtime_info
         if self.save_best:
             if len(self.key_indicators) == 1:
-                self.best_ckpt_path = known.get('best_ckpt')
+                self.best_ckpt_path = self._own(known.get('best_ckpt'))
             else:
-                self.best_ckpt_path_dict = {key: known.get(f'best_ckpt_{key}') for key in self.key_indicators}
+                self.best_ckpt_path_dict = {key: self._own(known.get(f'best_ckpt_{key}'))
+                                            for key in self.key_indicators}
         self.keep_ckpt_ids = deque(known.get('keep_ckpt_ids', []))
+
+    def _own(self, path: Optional[str]) -> Optional[str]:
+        """The path if it lies in this training's folder; what another training wrote is not ours to delete."""
+        return path if path and Path(path).parent == Path(self.out_dir) else None
+
+    def _set_aside(self, runner) -> None:
+        """Rename checkpoints beyond the present position: they are of another training in the same folder.
+
+        Otherwise a later ``--resume`` would take the highest number for the newest file and go on with that training.
+        """
+        beyond = [path for path in resumable_checkpoints(self.out_dir)
+                  if checkpoint_step(path) > (runner.epoch if path.name.startswith('epoch') else runner.iter)]
+        if runner.iter == 0:
+            beyond += Path(self.out_dir).glob('best_*.pth')
+        for path in beyond:
+            path.rename(path.with_name(f'{path.name}.before_{runner.timestamp}'))
+        if beyond:
+            runner.logger.warning(
+                f'{len(beyond)} checkpoints of an earlier training were in {self.out_dir}, beyond the point where this '
+                f'one starts. They are kept with the ending .before_{runner.timestamp}; delete them if you do not need '
+                'them.')
 
     def _save_checkpoint_with_step(self, runner, step: int, meta: Dict[str, Any]) -> None:
         with self._removal_after_writing(str(Path(self.out_dir) / self.filename_tmpl.format(step))):
@@ -83,6 +120,11 @@ class SafeCheckpointHook(CheckpointHook):
     def _save_best_checkpoint(self, runner, metrics: Dict[str, Any]) -> None:
         if not self.save_best or not hasattr(self, 'file_backend'):  # nothing to keep, or validation without training
             return
+        missing = [key for key in self.key_indicators if key != 'auto' and key not in metrics]
+        if missing:
+            runner.logger.warning(f'save_best asks for {", ".join(missing)}, which was not evaluated; there are '
+                                  f'{", ".join(metrics)}. No best checkpoint is kept.')
+            return
         with self._removal_after_writing():
             super()._save_best_checkpoint(runner, metrics)
 
@@ -101,8 +143,8 @@ class SafeCheckpointHook(CheckpointHook):
         kept = {written, self.last_ckpt, getattr(self, 'best_ckpt_path', None)}
         kept.update(getattr(self, 'best_ckpt_path_dict', {}).values())
         for path in removed:
-            if path not in kept:
-                backend.remove(path)
+            if path not in kept and self._own(path):
+                Path(path).unlink(missing_ok=True)
 
     @master_only
     def _publish_model(self, runner, ckpt_path: str) -> None:

@@ -8,6 +8,9 @@ from mmengine.hooks import Hook
 from mmreid.registry import HOOKS
 from mmreid.utils.checkpoint import resumable_checkpoints
 
+_REMEDIES = ('Usual remedies: a lower learning rate, gradient clipping '
+             '(--cfg-options optim_wrapper.clip_grad.max_norm=10), or training without --amp.')
+
 
 class InvalidLossError(RuntimeError):
     """The training loss became NaN or infinite."""
@@ -57,15 +60,25 @@ class InvalidLossHook(Hook):
         self._check(runner)
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Look at the record before any checkpoint is written."""
+        """Look at the record, and at the weights, before any checkpoint is written.
+
+        Gradients can overflow while the loss is still finite; then the weights are lost one iteration earlier.
+        """
         self._check(runner)
+        bad = [key for key, value in checkpoint.get('state_dict', {}).items()
+               if value.is_floating_point() and not bool(torch.isfinite(value).all())]
+        if bad:
+            raise InvalidLossError(f'{len(bad)} weights became NaN or infinite in iteration {runner.iter + 1} or '
+                                   f'before ({", ".join(bad[:3])}, ...). {_last_good(runner)} {_REMEDIES}')
 
     def _check(self, runner) -> None:
         if self._first_bad is None or int(self._first_bad) < 0:
             return
-        written = resumable_checkpoints(runner.work_dir)
-        kept = f'The last good checkpoint is {written[0]}.' if written else 'No checkpoint had been written yet.'
         raise InvalidLossError(
             f'The loss became NaN or infinite in iteration {int(self._first_bad) + 1} (epoch {runner.epoch + 1}). '
-            f'{kept} Usual remedies: a lower learning rate, gradient clipping '
-            '(--cfg-options optim_wrapper.clip_grad.max_norm=10), or training without --amp.')
+            f'{_last_good(runner)} {_REMEDIES}')
+
+
+def _last_good(runner) -> str:
+    written = resumable_checkpoints(runner.work_dir)
+    return f'The last good checkpoint is {written[0]}.' if written else 'No checkpoint had been written yet.'

@@ -3,6 +3,8 @@
 from typing import Any, Iterator, Sequence
 
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
+from mmengine.runner.base_loop import BaseLoop
+from mmengine.runner.utils import calc_dynamic_intervals
 
 from mmreid.registry import LOOPS
 
@@ -22,6 +24,23 @@ class _ResumableData:
         """Batches of one pass over the data."""
         return len(self.dataloader)
 
+    def validate_if_due(self, resuming: bool = False) -> None:
+        """Validate where the intervals say so.
+
+        Checkpoints are written before the validation of their epoch. One that was interrupted, or came after the file
+        that is resumed, is made up when training goes on: schedulers and the best checkpoint may depend on it.
+        """
+        hub = self.runner.message_hub
+        done = resuming and (self._iter == 0 or hub.runtime_info.get('last_val_iter') == self._iter)
+        if self.runner.val_loop is None or not self.is_validation_due() or done:
+            return
+        hub.update_info('last_val_iter', self._iter)
+        self.runner.val_loop.run()
+
+    def is_validation_due(self) -> bool:
+        """Whether the present position is one after which to validate."""
+        raise NotImplementedError
+
     def open_epoch(self, epoch: int) -> Iterator[Any]:
         """Iterate over the batches of ``epoch`` that are still to come (from ``batch_in_epoch`` on)."""
         batch_sampler = self.dataloader.batch_sampler
@@ -31,7 +50,8 @@ class _ResumableData:
         if self.batch_in_epoch == 0:
             batches = iter(self.dataloader)
         elif hasattr(sampler, 'set_start'):
-            sampler.set_start(self.batch_in_epoch * batch_sampler.batch_size)
+            # The last batch of an epoch may be smaller than the others.
+            sampler.set_start(min(self.batch_in_epoch * batch_sampler.batch_size, len(sampler)))
             batches = iter(self.dataloader)
         else:
             batches = iter(self.dataloader)
@@ -56,6 +76,22 @@ class EpochTrainLoop(_ResumableData, EpochBasedTrainLoop):
         val_begin (int): First epoch that is followed by a validation. Defaults to 1.
         val_interval (int): Epochs between validations. Defaults to 1.
     """
+
+    def run(self):
+        """Train until ``max_epochs``."""
+        self.runner.call_hook('before_train')
+        self.validate_if_due(resuming=True)
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.run_epoch()
+            self._decide_current_val_interval()
+            self.validate_if_due()
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def is_validation_due(self) -> bool:
+        """Whether this epoch was the last of an interval, or of the training."""
+        at_end = self.batch_in_epoch == 0 and self._epoch >= self.val_begin
+        return at_end and (self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs)
 
     def run_epoch(self) -> None:
         """Train for the rest of the current epoch."""
@@ -93,14 +129,20 @@ class IterTrainLoop(_ResumableData, IterBasedTrainLoop):
 
     def __init__(self, runner, dataloader, max_iters: int, val_begin: int = 1, val_interval: int = 1000,
                  dynamic_intervals=None) -> None:
-        super().__init__(runner, dataloader, max_iters, val_begin, val_interval, dynamic_intervals)
-        # The base class opens an iterator (and starts workers) at once; ours is opened where training starts.
-        self.dataloader_iterator = None
+        # Not the constructor of the direct base, which opens an iterator, and so starts the workers, at once.
+        BaseLoop.__init__(self, runner, dataloader)
+        self._max_iters, self._max_epochs = int(max_iters), 1
+        self._epoch = self._iter = 0
+        self.val_begin, self.val_interval = val_begin, val_interval
+        self.stop_training = False
+        runner.visualizer.dataset_meta = getattr(self.dataloader.dataset, 'metainfo', None)
+        self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
 
     def run(self):
         """Train until ``max_iters``."""
         runner = self.runner
         runner.call_hook('before_train')
+        self.validate_if_due(resuming=True)
         runner.call_hook('before_train_epoch')
         self.batch_in_epoch = self._iter % self.epoch_length
         batches = self.open_epoch(self._iter // self.epoch_length)
@@ -111,12 +153,15 @@ class IterTrainLoop(_ResumableData, IterBasedTrainLoop):
                 batches = self.open_epoch(self._iter // self.epoch_length)
             self.run_iter(next(batches))
             self._decide_current_val_interval()
-            validates = self._iter % self.val_interval == 0 or self._iter == self._max_iters
-            if runner.val_loop is not None and self._iter >= self.val_begin and validates:
-                runner.val_loop.run()
+            self.validate_if_due()
         runner.call_hook('after_train_epoch')
         runner.call_hook('after_train')
         return runner.model
+
+    def is_validation_due(self) -> bool:
+        """Whether this iteration was the last of an interval, or of the training."""
+        at_end = self._iter % self.val_interval == 0 or self._iter == self._max_iters
+        return at_end and self._iter >= self.val_begin
 
     def run_iter(self, data_batch: Sequence[dict]) -> None:
         """Train on one batch; the position advances before the hooks that may write a checkpoint run."""

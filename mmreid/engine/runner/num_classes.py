@@ -6,47 +6,57 @@ from mmreid.utils.checkpoint import read_checkpoint
 
 
 def fill_num_classes(runner: Any, model_cfg: Dict) -> None:
-    """Replace every ``num_classes=None`` of a model config, in place.
+    """Replace every ``num_classes=None`` of a model config, in place, and check those that are stated.
 
     The number comes from the training data (which are built for it, and used for training) or, where a runner has no
-    training data (testing), from the checkpoint it is to load.
+    training data (testing), from the checkpoint it is to load; if that does not tell, heads are left out.
 
     Args:
         runner: A runner whose environment is set up.
         model_cfg: The ``model`` of a config.
 
     Raises:
-        ValueError: If the number is needed and cannot be found.
+        ValueError: If the number is needed and cannot be found, or a stated one differs from the training data's.
     """
-    open_slots = list(_open_slots(model_cfg))
-    if not open_slots:
+    slots = list(_slots(model_cfg))
+    is_open = any(slot['num_classes'] is None for slot in slots)
+    if not slots or (runner._train_dataloader is None and not is_open):
         return
     if runner._train_dataloader is not None:
         diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
         runner._train_dataloader = runner.build_dataloader(
             runner._train_dataloader, seed=runner.seed, diff_rank_seed=diff_rank_seed)
-        metainfo, source = runner._train_dataloader.dataset.metainfo, 'the training data'
+        metainfo, source = getattr(runner._train_dataloader.dataset, 'metainfo', {}), 'the training data'
     elif runner._load_from is not None:
         meta, source = read_checkpoint(runner._load_from).get('meta', {}), runner._load_from
         metainfo = meta.get('dataset_meta') or {}
     else:
         metainfo, source = {}, 'a config without training data and checkpoint'
     number = metainfo.get('num_classes')
-    if number is None:
+    if number is None and is_open and runner._train_dataloader is None and 'heads' in model_cfg:
+        model_cfg['heads'] = None  # evaluation needs no classifier
+        return
+    if number is None and is_open:
         raise ValueError(f'num_classes of a head is None and {source} does not tell it. Set it in the config '
                          '(model.heads.NAME.num_classes=N).')
-    for slot in open_slots:
-        slot['num_classes'] = int(number)
-    runner.logger.info(f'num_classes = {number}, from {source}')
+    for slot in slots:
+        if slot['num_classes'] is None:
+            slot['num_classes'] = int(number)
+        elif number is not None and runner._train_dataloader is not None and slot['num_classes'] != number:
+            raise ValueError(f'num_classes={slot["num_classes"]} of a {slot.get("type", "head")} does not match '
+                             f'{source}, which have {number} identities. Leave it None in the config to have it '
+                             'filled in.')
+    if is_open:
+        runner.logger.info(f'num_classes = {number}, from {source}')
 
 
-def _open_slots(node: Any) -> Iterator[Dict]:
-    """Dicts below ``node`` that have ``num_classes=None``."""
+def _slots(node: Any) -> Iterator[Dict]:
+    """Dicts below ``node`` that have a ``num_classes``."""
     if isinstance(node, dict):
-        if 'num_classes' in node and node['num_classes'] is None:
+        if 'num_classes' in node:
             yield node
         for value in node.values():
-            yield from _open_slots(value)
+            yield from _slots(value)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            yield from _open_slots(value)
+            yield from _slots(value)

@@ -40,6 +40,12 @@ class ReIDAmpOptimWrapper(AmpOptimWrapper):
         self._scale_update_param = None if loss_scale == 'dynamic' else float(loss_scale)
         self.loss_scaler = torch.amp.GradScaler(get_device(), enabled=scales, **fixed)
 
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Load the state; one saved without loss scaling (bfloat16) starts the scale anew where it is needed."""
+        if not state_dict.get('loss_scaler'):
+            state_dict.pop('loss_scaler', None)
+        super().load_state_dict(state_dict)
+
 
 def _amp_dtype(dtype: Union[str, torch.dtype]) -> torch.dtype:
     names = {'auto': default_amp_dtype(), 'float16': torch.float16, 'bfloat16': torch.bfloat16}

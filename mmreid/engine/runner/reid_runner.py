@@ -1,5 +1,6 @@
 """mmengine's Runner with checkpoints that survive crashes and resume bit for bit."""
 
+import re
 import time
 from functools import cached_property
 from pathlib import Path
@@ -7,8 +8,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 
 import mmengine
 import torch
-from mmengine.device import get_device
-from mmengine.dist import get_rank, is_distributed
+from mmengine.dist import broadcast_object_list, get_rank, is_distributed
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
@@ -30,6 +30,9 @@ from mmreid.version import __version__
 from .load_state import load_model_state
 from .num_classes import fill_num_classes
 from .train_state import gather_rank_states, pack_message_hub, rank_state, restore_rank_state, unpack_message_hub
+
+#: Weights of the last layer of a classifier, whose rows are identities.
+_CLASSIFIER = re.compile(r'^(module\.)?heads\..*\bclassifier\.')
 
 
 @RUNNERS.register_module()
@@ -95,17 +98,25 @@ class ReIDRunner(Runner):
         """
         if isinstance(dataloader, DataLoader):
             return dataloader
+        dataloader = {'pin_memory': torch.cuda.is_available(), **dataloader}
         if not dataloader.get('num_workers'):
             dataloader = {k: v for k, v in dataloader.items() if k not in ('persistent_workers', 'prefetch_factor')}
         loader = Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
         loader.generator = torch.Generator().manual_seed(seed or 0)
+        wanted = getattr(loader.batch_sampler.sampler, 'batch_size', loader.batch_size)
+        if wanted != loader.batch_size:
+            raise ValueError(f'{type(loader.batch_sampler.sampler).__name__} makes batches of {wanted} images, and the '
+                             f'data loader cuts batches of {loader.batch_size}. Set batch_size={wanted}.')
         return loader
 
     def build_train_loop(self, loop: Union[BaseLoop, Dict]) -> BaseLoop:
         """Build the training loop; ``by_epoch`` chooses between mmreid's two."""
-        if isinstance(loop, dict) and 'type' not in loop:
+        own = {'EpochBasedTrainLoop': 'EpochTrainLoop', 'IterBasedTrainLoop': 'IterTrainLoop'}
+        if isinstance(loop, dict) and loop.get('type') in (None, *own):
             loop = dict(loop)
-            loop['type'] = 'EpochTrainLoop' if loop.pop('by_epoch', True) else 'IterTrainLoop'
+            loop['type'] = own[loop.get('type') or ('EpochBasedTrainLoop' if loop.get('by_epoch', True) else
+                                                    'IterBasedTrainLoop')]
+            loop.pop('by_epoch', None)
             return LOOPS.build(loop, default_args=dict(runner=self, dataloader=self._train_dataloader))
         return super().build_train_loop(loop)
 
@@ -135,14 +146,15 @@ class ReIDRunner(Runner):
         ranks = None
         if save_optimizer:
             inside = 0 < batch_in_epoch < getattr(self.train_loop, 'epoch_length', 0)
-            ranks = gather_rank_states(rank_state(self._bare_model, inside))
+            ranks = gather_rank_states(rank_state(self._bare_model, inside, self._gradients_wait))
         if get_rank() != 0:
             return
         checkpoint = dict(meta=self._checkpoint_meta(meta, by_epoch), state_dict=self._bare_model.state_dict(),
                           message_hub=pack_message_hub(self.message_hub.state_dict()))
         if save_optimizer:
             checkpoint['optimizer'] = self.optim_wrapper.state_dict()
-            checkpoint['train_state'] = dict(batch_in_epoch=batch_in_epoch, ranks=ranks)
+            checkpoint['train_state'] = dict(
+                batch_in_epoch=batch_in_epoch, global_batch=self._global_batch, ranks=ranks)
         if save_param_scheduler and self.param_schedulers is not None:
             checkpoint['param_schedulers'] = self._scheduler_states()
         self.call_hook('before_save_checkpoint', checkpoint=checkpoint)
@@ -160,6 +172,10 @@ class ReIDRunner(Runner):
             checkpoint['message_hub'] = unpack_message_hub(checkpoint['message_hub'])
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         may_differ = () if strict else ('heads.', )
+        if not strict and self._identities_differ(checkpoint):
+            # Another data set may have as many identities, so the shape alone does not tell.
+            checkpoint['state_dict'] = {key: value for key, value in checkpoint['state_dict'].items()
+                                        if not _CLASSIFIER.search(key)}
         load_model_state(self._bare_model, checkpoint['state_dict'], str(filename), may_differ, revise_keys,
                          self.logger)
         self._has_loaded = True
@@ -173,8 +189,8 @@ class ReIDRunner(Runner):
         Raises:
             CheckpointError: If the file has no training state, or its weights do not fit exactly.
         """
-        device = get_device() if map_location == 'default' else map_location
-        checkpoint = self.load_checkpoint(filename, device, strict=True)
+        # On the CPU: optimizers keep some of their state where it was read, and every rank's state is in the file.
+        checkpoint = self.load_checkpoint(filename, 'cpu' if map_location == 'default' else map_location, strict=True)
         if 'train_state' not in checkpoint:
             raise CheckpointError(f'{filename} holds weights but no training state (a best or published checkpoint). '
                                   'To start a new training from its weights use --cfg-options load_from=FILE.')
@@ -189,8 +205,25 @@ class ReIDRunner(Runner):
         if resume_param_scheduler and 'param_schedulers' in checkpoint:
             self._load_schedulers(checkpoint['param_schedulers'])
         self._keep_rank_state(state['ranks'], filename)
+        if state['global_batch'] != self._global_batch:
+            self.train_loop._iter = self.epoch * len(self.train_dataloader) if self.epoch else self.iter
+            self.train_loop.batch_in_epoch = 0
+            self.logger.warning(f'{filename} was written with {state["global_batch"]} images in a step, now there are '
+                                f'{self._global_batch}: positions inside an epoch do not compare, so epoch '
+                                f'{self.epoch + 1} starts at its first batch.')
         self.logger.info(f'Resumed {filename}: {self.epoch} epochs and {self.iter} iterations done, going on at batch '
-                         f'{state["batch_in_epoch"]} of the epoch')
+                         f'{self.train_loop.batch_in_epoch} of the epoch')
+
+    def _identities_differ(self, checkpoint: Dict[str, Any]) -> bool:
+        """Whether the training data have other people as classes than those of the checkpoint."""
+        theirs = (checkpoint.get('meta', {}).get('dataset_meta') or {}).get('identities')
+        ours = getattr(getattr(self._train_dataloader, 'dataset', None), 'metainfo', {}).get('identities')
+        return None not in (theirs, ours) and theirs != ours
+
+    def _init_model_weights(self) -> None:
+        """Initialise the weights, unless a checkpoint is about to replace them (they may need a download)."""
+        if self._load_from is None and not (self._resume and resumable_checkpoints(self._checkpoint_folder())):
+            super()._init_model_weights()
 
     def restore_pending_rank_state(self) -> None:
         """Put back this rank's generators and latent states, once, right before the first batch after a resume."""
@@ -206,12 +239,15 @@ class ReIDRunner(Runner):
             if self._load_from is not None:
                 self.load_checkpoint(self._load_from)
             return
-        filename = self._load_from or self._newest_readable_checkpoint()
-        if filename is None:
-            self.logger.warning(f'Nothing to resume: no epoch_N.pth or iter_N.pth in {self._checkpoint_folder()}. '
-                                'Training starts at its beginning.')
+        filename = None if self._resume == 'auto' else self._load_from
+        filename = filename or self._newest_on_rank_zero()
+        if filename is not None:
+            self.resume(str(filename))
             return
-        self.resume(str(filename))
+        self.logger.warning(f'Nothing to resume: no epoch_N.pth or iter_N.pth in {self._checkpoint_folder()}. '
+                            'Training starts at its beginning.')
+        if self._load_from is not None:
+            self.load_checkpoint(self._load_from)
 
     # ---- details ----------------------------------------------------------------------------------------------------
 
@@ -224,14 +260,47 @@ class ReIDRunner(Runner):
         """The config as text; formatting it takes a fifth of a second, so it is done once."""
         return self.cfg.pretty_text
 
+    @property
+    def _global_batch(self) -> int:
+        """Images in one step of all processes."""
+        return self.world_size * (self.train_dataloader.batch_size or 0)
+
+    @property
+    def _gradients_wait(self) -> bool:
+        """Whether gradients of past batches are accumulated and not yet applied."""
+        counts = getattr(self.optim_wrapper, '_accumulative_counts', 1)
+        return counts > 1 and self.optim_wrapper._inner_count % counts != 0
+
+    def dump_config(self) -> None:
+        """Write the config into the work directory; that of a test into its log folder, beside the training's."""
+        if get_rank() == 0:
+            folder = self.work_dir if self._train_loop is not None else self.log_dir
+            name = Path(self.cfg.filename).name if self.cfg.filename else f'{self.timestamp}.py'
+            self.cfg.dump(str(Path(folder) / name))
+
     def _checkpoint_folder(self) -> Path:
-        """The work directory, or the folder that its ``last_checkpoint`` pointer names."""
-        pointer = Path(self.work_dir) / 'last_checkpoint'
-        if pointer.is_file():
-            folder = Path(pointer.read_text(encoding='utf-8').strip()).parent
-            if resumable_checkpoints(folder):
-                return folder
-        return Path(self.work_dir)
+        """The work directory, or the folder that its ``last_checkpoint`` pointer names if it holds no checkpoint."""
+        work_dir = Path(self.work_dir)
+        if resumable_checkpoints(work_dir):
+            return work_dir
+        try:
+            target = Path((work_dir / 'last_checkpoint').read_text(encoding='utf-8').strip())
+        except (OSError, UnicodeDecodeError):
+            return work_dir
+        return target.parent if target.is_absolute() and resumable_checkpoints(target.parent) else work_dir
+
+    def _newest_on_rank_zero(self) -> Optional[str]:
+        """What rank 0 finds, on every rank: file systems do not show all of them the same at the same time."""
+        found: List[Any] = [None, None]
+        if get_rank() == 0:
+            try:
+                found[0] = self._newest_readable_checkpoint()
+            except CheckpointError as error:
+                found[1] = str(error)
+        broadcast_object_list(found)
+        if found[1] is not None:
+            raise CheckpointError(found[1])
+        return found[0]
 
     def _newest_readable_checkpoint(self) -> Optional[Path]:
         candidates = resumable_checkpoints(self._checkpoint_folder())
@@ -279,14 +348,25 @@ class ReIDRunner(Runner):
                 'generators and latent states start anew, so the run will differ from an uninterrupted one.')
 
     def _load_schedulers(self, states: Union[List[dict], Dict[str, List[dict]]]) -> None:
+        if self.param_schedulers is None:
+            self.logger.warning('The checkpoint has parameter schedulers and the config has none: they are left out.')
+            return
         self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
         groups = self.param_schedulers if isinstance(self.param_schedulers, dict) else {'': self.param_schedulers}
         states = states if isinstance(states, dict) else {'': states}
+        if {name: len(items) for name, items in groups.items()} != {name: len(i) for name, i in states.items()}:
+            raise CheckpointError('The checkpoint was written with other parameter schedulers than the config has; '
+                                  'resume with the config it was trained with.')
         for name, schedulers in groups.items():
             for scheduler, state in zip(schedulers, states[name]):
                 scheduler.load_state_dict(state)
 
     def _scheduler_states(self) -> Union[List[dict], Dict[str, List[dict]]]:
         if isinstance(self.param_schedulers, dict):
-            return {name: [s.state_dict() for s in items] for name, items in self.param_schedulers.items()}
-        return [scheduler.state_dict() for scheduler in self.param_schedulers]
+            return {name: [_data(s) for s in items] for name, items in self.param_schedulers.items()}
+        return [_data(scheduler) for scheduler in self.param_schedulers]
+
+
+def _data(scheduler: Any) -> Dict[str, Any]:
+    """State of a scheduler without the functions that some keep in it; a rebuilt one has its own."""
+    return {key: value for key, value in scheduler.state_dict().items() if not callable(value)}

@@ -35,19 +35,26 @@ def set_rng_state(state: Dict[str, Any]) -> None:
         torch.cuda.set_rng_state(state['cuda'][0].cpu())
 
 
-def rank_state(model: nn.Module, inside_epoch: bool) -> Dict[str, Any]:
-    """What only this process knows: its generators and, inside an epoch, its latent states.
+def rank_state(model: nn.Module, inside_epoch: bool, accumulating: bool = False) -> Dict[str, Any]:
+    """What only this process knows, on the CPU: its generators, latent states, gradients not yet applied.
 
     Args:
         model: The unwrapped model.
         inside_epoch: Whether the epoch goes on after this point. At its end latent states are about to be reset.
+        accumulating: Whether gradients wait for further batches (gradient accumulation).
     """
-    return {'rng': rng_state(), 'latent': latent_state_dict(model) if inside_epoch else {}}
+    latent = latent_state_dict(model) if inside_epoch else {}
+    grads = {name: p.grad for name, p in model.named_parameters() if p.grad is not None} if accumulating else {}
+    return {'rng': rng_state(), 'latent': {name: state.cpu() for name, state in latent.items()},
+            'grads': {name: grad.cpu() for name, grad in grads.items()}}
 
 
 def restore_rank_state(model: nn.Module, state: Dict[str, Any]) -> None:
     """Put back what :func:`rank_state` returned."""
     load_latent_state_dict(model, state['latent'])
+    for name, parameter in model.named_parameters():
+        if name in state['grads']:
+            parameter.grad = state['grads'][name].to(parameter.device)
     set_rng_state(state['rng'])
 
 

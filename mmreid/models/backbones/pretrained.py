@@ -10,6 +10,8 @@ from mmengine.logging import print_log
 from torch import nn
 from torchvision.models import get_model_weights
 
+from mmreid.utils.checkpoint import CheckpointError, read_checkpoint, strip_prefix
+
 PREFIX = 'torchvision://'
 _HINT = ('Fetch the file on a machine with network and pass it with `--cfg-options '
          'model.backbone.init_cfg.checkpoint=/path/to/{file}`, or train from scratch with `--cfg-options '
@@ -29,7 +31,7 @@ def load_pretrained(backbone: nn.Module, checkpoint: str) -> None:
         FileNotFoundError: If the file does not exist.
         RuntimeError: If the download fails; the message says what to do without network.
         ValueError: If a weight of the backbone is missing, misshapen or not known to it. Classifiers (``fc``,
-            ``classifier``) may be left over.
+            ``classifier``) may be left over. Also if the file is damaged or holds more than tensors.
     """
     if checkpoint.startswith(PREFIX):
         state = _download(checkpoint[len(PREFIX):])
@@ -59,11 +61,11 @@ def _read(path: str) -> dict[str, torch.Tensor]:
     if not os.path.isfile(path):
         raise FileNotFoundError(f'no such file of pretrained weights: {path}. It may also be {PREFIX}NAME, or None to '
                                 'train from scratch (`--cfg-options model.backbone.init_cfg=None`).')
-    state = torch.load(path, map_location='cpu', weights_only=True)
-    state = state.get('state_dict', state)
-    state = {key.removeprefix('module.'): value for key, value in state.items()}
-    inner = {key.removeprefix('backbone.'): value for key, value in state.items() if key.startswith('backbone.')}
-    return inner or state
+    try:
+        state = read_checkpoint(path)['state_dict']
+    except CheckpointError as error:
+        raise ValueError(f'{error} {_HINT.format(file=os.path.basename(path))}') from error
+    return strip_prefix(strip_prefix(state, 'module.'), 'backbone.')
 
 
 def _modern_name(key: str) -> str:
