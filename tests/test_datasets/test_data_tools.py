@@ -19,7 +19,7 @@ def run(script, *arguments):
 def export(tmp_path_factory):
     root = tmp_path_factory.mktemp('export') / 'market'
     done = run('dataset_converters/export_synthetic.py', root, '--num-train-pids', 3, '--num-test-pids', 2,
-               '--num-cams', 2, '--num-distractors', 2, '--num-junk', 1, '--domain', 'b')
+               '--num-cams', 2, '--num-images', 4, '--num-distractors', 2, '--num-junk', 1, '--domain', 'b')
     assert done.returncode == 0 and f'{root}/bounding_box_train: 24 images' in done.stdout
     return root
 

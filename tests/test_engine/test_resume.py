@@ -161,8 +161,8 @@ PLATEAU = dict(type='ReduceOnPlateauLR', monitor='market1501/mAP', rule='greater
 @pytest.mark.parametrize('stop', [-1, 3])
 def test_schedulers_that_follow_the_metric_and_partial_batches(tmp_path, stop):
     """ReduceOnPlateau steps at validations; a checkpoint can stand after a last batch that is smaller."""
-    options = dict(train_cfg__max_epochs=3, train_dataloader__drop_last=False, default_hooks__checkpoint__by_epoch=False,
-                   param_scheduler=[PLATEAU])
+    options = dict(train_cfg__max_epochs=3, train_dataloader__drop_last=False, param_scheduler=[PLATEAU],
+                   default_hooks__checkpoint__by_epoch=False)
     toy_runner(tmp_path / 'whole', **options).train()
     with pytest.raises(Interrupted):
         toy_runner(tmp_path / 'parts', custom_hooks=[dict(type='InterruptHook', after=stop)], **options).train()
