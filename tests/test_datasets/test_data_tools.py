@@ -1,4 +1,5 @@
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,20 @@ def test_broken_images_are_listed(market_tree, tmp_path):
     assert f'{TRAIN[0]}.jpg" is empty' in done.stdout and f'{TRAIN[3]}.jpg" is truncated' in done.stdout
     assert 'note: train: 1 of 3 identities have one image: 11' in done.stdout
     assert 'note: gallery: 1 of 2 identities have one camera: 5' in done.stdout
+
+
+def test_damage_inside_a_jpeg_is_found(export, tmp_path):
+    """libjpeg fills the hole and says so on its error output only; OpenCV returns an image."""
+    root = tmp_path / 'damaged'
+    shutil.copytree(export, root)
+    victim = sorted((root / 'bounding_box_train').glob('*.jpg'))[3]
+    data = bytearray(victim.read_bytes())
+    middle = len(data) // 2
+    data[middle:middle + 200] = bytes(200)
+    victim.write_bytes(data)
+    done = run('misc/check_dataset.py', config(tmp_path / 'config.py', root))
+    problems = [line for line in done.stdout.splitlines() if 'problem: ' in line]
+    assert done.returncode == 1 and len(problems) == 1 and victim.name in problems[0] and 'damaged' in problems[0]
 
 
 def test_missing_root_and_wrong_counts(market_tree, tmp_path):
