@@ -1,6 +1,7 @@
 """Datasets, samplers and transforms."""
 
 from .base import ReIDDataset
+from .collate import reid_collate
 from .data_root import DATA_ROOT_ENV, resolve_data_root
 from .image_io import ImageReadError, read_image
 from .market1501 import Market1501
@@ -12,5 +13,5 @@ from .transforms import LoadImage, PackReIDInputs
 __all__ = [
     'DATA_ROOT_ENV', 'EpochSampler', 'EvalSampler', 'ImageReadError', 'LoadImage', 'Market1501', 'PKSampler',
     'PackReIDInputs', 'ReIDDataset', 'SeededIndex', 'ShuffleSampler', 'SyntheticReID', 'export_market_layout',
-    'read_image', 'resolve_data_root'
+    'read_image', 'reid_collate', 'resolve_data_root'
 ]

@@ -16,11 +16,10 @@ import time
 import cv2
 import numpy as np
 import torch
-from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from torch.utils.data import DataLoader
 
-from mmreid.datasets import Market1501, ShuffleSampler, SyntheticReID
+from mmreid.datasets import Market1501, ShuffleSampler, SyntheticReID, reid_collate
 
 
 def parse_args() -> argparse.Namespace:
@@ -76,7 +75,7 @@ def measure(datasets: dict[str, Market1501], args: argparse.Namespace) -> dict[t
     """Images per second of every variant, the variants in turn."""
     loaders = {
         (name, workers): DataLoader(dataset, args.batch_size, sampler=ShuffleSampler(dataset, seed=0),
-                                    num_workers=workers, collate_fn=pseudo_collate, drop_last=True,
+                                    num_workers=workers, collate_fn=reid_collate, drop_last=True,
                                     persistent_workers=workers > 0)
         for name, dataset in datasets.items() for workers in args.workers
     }

@@ -82,7 +82,7 @@ class BareLoop:
 
     def step(self, batch: dict) -> None:
         model, preprocessor = self.model, self.model.data_preprocessor
-        images = torch.stack(batch['inputs']).to(self.device, non_blocking=True).flip(1)
+        images = batch['inputs'].to(self.device, non_blocking=True).flip(1)
         images = images.to(torch.float32, memory_format=preprocessor.memory_format)
         images = images.sub_(preprocessor.mean).div_(preprocessor.std)
         labels = stack_labels(batch['data_samples']).to(self.device)

@@ -16,6 +16,7 @@ from mmengine.runner.priority import get_priority
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmreid.datasets import reid_collate
 from mmreid.registry import LOOPS, RUNNERS
 from mmreid.utils.allocator import keep_freed_memory
 from mmreid.utils.checkpoint import (
@@ -91,14 +92,15 @@ class ReIDRunner(Runner):
     @staticmethod
     def build_dataloader(dataloader: Union[DataLoader, Dict], seed: Optional[int] = None,
                          diff_rank_seed: bool = False) -> DataLoader:
-        """Build a data loader with a random generator of its own.
+        """Build a data loader with a random generator of its own, which stacks the images of a batch.
 
         Without workers, options that only make sense with them (``persistent_workers``, ``prefetch_factor``) are
         dropped, so that ``--cfg-options train_dataloader.num_workers=0`` works.
         """
         if isinstance(dataloader, DataLoader):
             return dataloader
-        dataloader = {'pin_memory': torch.cuda.is_available(), **dataloader}
+        defaults = dict(pin_memory=torch.cuda.is_available(), collate_fn=dict(type=reid_collate))
+        dataloader = {**defaults, **dataloader}
         if not dataloader.get('num_workers'):
             dataloader = {k: v for k, v in dataloader.items() if k not in ('persistent_workers', 'prefetch_factor')}
         loader = Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
