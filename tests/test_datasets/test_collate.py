@@ -7,7 +7,8 @@ from mmreid.structures import ReIDDataSample
 
 
 def sample(value, size=(4, 2)):
-    return dict(inputs=torch.full((3, *size), value, dtype=torch.uint8), data_samples=ReIDDataSample().set_gt_label(value))
+    image = torch.full((3, *size), value, dtype=torch.uint8)
+    return dict(inputs=image, data_samples=ReIDDataSample().set_gt_label(value))
 
 
 def test_images_are_stacked_in_order():
