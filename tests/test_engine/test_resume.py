@@ -51,15 +51,8 @@ SAVE_BEST = dict(default_hooks__checkpoint__save_best='market1501/mAP', default_
 ], ids=['after epoch', 'inside epoch', 'at a checkpoint', 'iterations', 'iterations, second pass'])
 def test_resumed_equals_uninterrupted(tmp_path, options, stop, last, workers):
     options = dict(options, train_dataloader__num_workers=workers)
-    toy_runner(tmp_path / 'whole', **options).train()
-    broken = toy_runner(tmp_path / 'parts', custom_hooks=[dict(type='InterruptHook', after=stop)], **options)
-    with pytest.raises(Interrupted):
-        broken.train()
-    resumed = toy_runner(tmp_path / 'parts', resume=True, **options)
-    resumed.train()
+    whole, parts, resumed = whole_and_parts(tmp_path, stop, options, last)
     assert resumed.iter > abs(stop)
-    last = last or f'iter_{resumed.iter}.pth'
-    whole, parts = read_checkpoint(tmp_path / 'whole' / last), read_checkpoint(tmp_path / 'parts' / last)
     for part in ('state_dict', 'optimizer', 'param_schedulers', 'train_state'):
         assert same(whole[part], parts[part]), part
     losses = [checkpoint['message_hub']['log_scalars']['train/loss']['values'] for checkpoint in (whole, parts)]
@@ -155,6 +148,17 @@ def test_loading_weights_of_another_architecture_lists_the_differences(tmp_path)
         other.train()
 
 
+def whole_and_parts(tmp_path, stop, options, last=None):
+    """Last checkpoints of an uninterrupted training and of one that was interrupted and resumed, and its runner."""
+    toy_runner(tmp_path / 'whole', **options).train()
+    with pytest.raises(Interrupted):
+        toy_runner(tmp_path / 'parts', custom_hooks=[dict(type='InterruptHook', after=stop)], **options).train()
+    resumed = toy_runner(tmp_path / 'parts', resume=True, **options)
+    resumed.train()
+    last = last or f'iter_{resumed.iter}.pth'
+    return read_checkpoint(tmp_path / 'whole' / last), read_checkpoint(tmp_path / 'parts' / last), resumed
+
+
 PLATEAU = dict(type='ReduceOnPlateauLR', monitor='market1501/mAP', rule='greater', patience=0, factor=0.5)
 
 
@@ -163,12 +167,7 @@ def test_schedulers_that_follow_the_metric_and_partial_batches(tmp_path, stop):
     """ReduceOnPlateau steps at validations; a checkpoint can stand after a last batch that is smaller."""
     options = dict(train_cfg__max_epochs=3, train_dataloader__drop_last=False, param_scheduler=[PLATEAU],
                    default_hooks__checkpoint__by_epoch=False)
-    toy_runner(tmp_path / 'whole', **options).train()
-    with pytest.raises(Interrupted):
-        toy_runner(tmp_path / 'parts', custom_hooks=[dict(type='InterruptHook', after=stop)], **options).train()
-    resumed = toy_runner(tmp_path / 'parts', resume=True, **options)
-    resumed.train()
-    whole, parts = (read_checkpoint(tmp_path / name / f'iter_{resumed.iter}.pth') for name in ('whole', 'parts'))
+    whole, parts, _ = whole_and_parts(tmp_path, stop, options)
     for part in ('state_dict', 'optimizer', 'param_schedulers', 'train_state'):
         assert same(whole[part], parts[part]), part
 
@@ -188,12 +187,7 @@ def test_interrupted_validation_is_made_up(tmp_path, monkeypatch):
 def test_accumulated_gradients_survive(tmp_path, stop):
     options = dict(optim_wrapper__accumulative_counts=3, default_hooks__checkpoint__by_epoch=False,
                    default_hooks__checkpoint__interval=1)
-    toy_runner(tmp_path / 'whole', **options).train()
-    with pytest.raises(Interrupted):
-        toy_runner(tmp_path / 'parts', custom_hooks=[dict(type='InterruptHook', after=stop)], **options).train()
-    resumed = toy_runner(tmp_path / 'parts', resume=True, **options)
-    resumed.train()
-    whole, parts = (read_checkpoint(tmp_path / name / f'iter_{resumed.iter}.pth') for name in ('whole', 'parts'))
+    whole, parts, _ = whole_and_parts(tmp_path, stop, options)
     assert same(whole['state_dict'], parts['state_dict']) and same(whole['optimizer'], parts['optimizer'])
 
 
@@ -204,12 +198,7 @@ def test_accumulated_gradients_survive(tmp_path, stop):
     dict(type='StepLR', step_size=1), dict(type='ConstantLR'),
 ], ids=lambda scheduler: scheduler['type'])
 def test_every_scheduler_of_mmengine_is_saved_and_resumed(tmp_path, scheduler):
-    toy_runner(tmp_path / 'whole', param_scheduler=[scheduler]).train()
-    with pytest.raises(Interrupted):
-        toy_runner(tmp_path / 'parts', param_scheduler=[scheduler],
-                   custom_hooks=[dict(type='InterruptHook', after=-1)]).train()
-    toy_runner(tmp_path / 'parts', param_scheduler=[scheduler], resume=True).train()
-    whole, parts = (read_checkpoint(tmp_path / name / 'epoch_2.pth') for name in ('whole', 'parts'))
+    whole, parts, _ = whole_and_parts(tmp_path, -1, dict(param_scheduler=[scheduler]), 'epoch_2.pth')
     for part in ('state_dict', 'optimizer', 'param_schedulers'):
         assert same(whole[part], parts[part]), part
 
