@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
 from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments
+from mmreid.utils.distributed import close_process_group
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -39,6 +40,7 @@ def main(argv=None) -> None:
     try:
         runner = RUNNERS.build(prepare_config(parse_args(argv)))
         runner.train()
+        close_process_group()
     except (ConfigError, CheckpointError) as error:
         sys.exit(f'{type(error).__name__}: {error}')
 
