@@ -28,3 +28,9 @@ log_level = 'INFO'
 load_from = None
 resume = False
 randomness = dict(seed=0)
+
+# What tools/test.py --tta NAME wraps the model in. enlarge: every Resize of the test pipeline is enlarged so much, and
+# the crops have the size it had.
+tta = dict(
+    flip=dict(model=dict(type='ReIDTTAModel', views='flip')),
+    ten_crop=dict(model=dict(type='ReIDTTAModel', views='ten_crop'), enlarge=1.125))

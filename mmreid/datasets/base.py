@@ -321,7 +321,8 @@ class ReIDDataset(BaseDataset):
         """Images and identities by record split."""
         splits, pids = self.get_splits(), self.get_pids()
         counts = {}
-        for split in self.SPLITS[self.split]:
+        extra = sorted(set(splits.tolist()) - set(self.SPLITS[self.split]))
+        for split in (*self.SPLITS[self.split], *extra):
             inside = pids[splits == split]
             counts[split] = SplitCount(len(inside), len(np.setdiff1d(inside, self.NON_IDENTITIES)))
         return counts

@@ -29,37 +29,48 @@ class Market1501(ReIDDataset):
         data/Market-1501-v15.09.15
         ├── bounding_box_train    0002_c1s1_000451_03.jpg ...
         ├── query                 0001_c1s1_001051_00.jpg ...
-        └── bounding_box_test     -1_c1s1_000401_03.jpg, 0000_c1s1_000151_01.jpg, 0001_c1s1_001051_03.jpg ...
+        ├── bounding_box_test     -1_c1s1_000401_03.jpg, 0000_c1s1_000151_01.jpg, 0001_c1s1_001051_03.jpg ...
+        └── gt_bbox               0001_c1s1_001051_00.jpg ... (for multi_query=True only)
 
     A name is ``<identity>_c<camera>s<sequence>_<frame>_<box>``; identity -1 is junk (a wrong detection), 0 a
     distractor. Other files (``Thumbs.db``) are ignored, images with another name are skipped with a warning.
 
-    ======= ======= ===========
-    part    images  identities
-    ======= ======= ===========
-    train   12,936  751
-    query   3,368   750
-    gallery 19,732  750 (and 3,819 images of junk, 2,798 of distractors)
-    ======= ======= ===========
+    =========== ======= ===========
+    part        images  identities
+    =========== ======= ===========
+    train       12,936  751
+    query       3,368   750
+    gallery     19,732  750 (and 3,819 images of junk, 2,798 of distractors)
+    multi_query 12,688  750 (of the 25,259 in ``gt_bbox`` those of a query's identity and camera)
+    =========== ======= ===========
 
     Args:
         data_root (str): Folder with the three folders. Defaults to ``'data/Market-1501-v15.09.15'``.
         split (str): ``'train'`` or ``'test'`` (query and gallery). Defaults to ``'train'``.
+        multi_query (bool): For the test split: also read the hand-drawn boxes of ``gt_bbox`` that show the identity
+            of a query in the camera of that query, as split ``'multi_query'``. Defaults to False.
         **kwargs: See :class:`ReIDDataset`.
     """
 
     #: Folder of each record split.
     FOLDERS: dict[str, str] = dict(train='bounding_box_train', query='query', gallery='bounding_box_test')
+    #: Folder of the hand-drawn boxes, from which multi-query images are taken.
+    MULTI_QUERY_FOLDER = 'gt_bbox'
     NAME_PATTERN = re.compile(r'(?P<pid>-?\d+)_c(?P<camid>\d+)s\d+_')
     NON_IDENTITIES: tuple[int, ...] = (JUNK_PID, 0)
     PUBLISHED_COUNTS = dict(train=SplitCount(12936, 751), query=SplitCount(3368, 750), gallery=SplitCount(19732, 750))
     TREE = '\n'.join([
         '  Market-1501-v15.09.15', '  ├── bounding_box_train    0002_c1s1_000451_03.jpg ...',
         '  ├── query                 0001_c1s1_001051_00.jpg ...',
-        '  └── bounding_box_test     0001_c1s1_001051_03.jpg ...'
+        '  ├── bounding_box_test     0001_c1s1_001051_03.jpg ...',
+        '  └── gt_bbox               0001_c1s1_001051_00.jpg ... (for multi_query=True only)'
     ])
 
-    def __init__(self, data_root: str = 'data/Market-1501-v15.09.15', split: str = 'train', **kwargs) -> None:
+    def __init__(self, data_root: str = 'data/Market-1501-v15.09.15', split: str = 'train', *,
+                 multi_query: bool = False, **kwargs) -> None:
+        if multi_query and split != 'test':
+            raise ValueError(f'{type(self).__name__}: multi_query=True belongs to split="test", got split={split!r}')
+        self.multi_query = multi_query
         super().__init__(data_root=data_root, split=split, **kwargs)
 
     def load_records(self) -> list[dict]:
@@ -67,10 +78,19 @@ class Market1501(ReIDDataset):
         parts = self.SPLITS[self.split]
         require_folders(self.data_root, [self.FOLDERS[part] for part in parts], dataset=type(self).__name__,
                         tree=self.TREE, configured=self.configured_root)
-        return [record for part in parts for record in self._read_folder(part)]
+        records = [record for part in parts for record in self._read_folder(self.FOLDERS[part], part)]
+        return records + self._multi_query_records(records) if self.multi_query else records
 
-    def _read_folder(self, part: str) -> list[dict]:
-        folder = osp.join(self.data_root, self.FOLDERS[part])
+    def _multi_query_records(self, records: list[dict]) -> list[dict]:
+        """Images of the identity and camera of a query."""
+        require_folders(self.data_root, [self.MULTI_QUERY_FOLDER], dataset=type(self).__name__, tree=self.TREE,
+                        configured=self.configured_root)
+        wanted = {(record['pid'], record['camid']) for record in records if record['split'] == 'query'}
+        boxes = self._read_folder(self.MULTI_QUERY_FOLDER, 'multi_query')
+        return [record for record in boxes if (record['pid'], record['camid']) in wanted]
+
+    def _read_folder(self, name: str, part: str) -> list[dict]:
+        folder = osp.join(self.data_root, name)
         names = sorted(name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES))
         parsed = [(name, self.NAME_PATTERN.match(name)) for name in names]
         strange = [name for name, match in parsed if match is None]

@@ -7,9 +7,10 @@ from .heads import ClassificationHead, ReIDHead, TripletHead
 from .layers import BConvCell, GlobalPool, latent_state_dict, load_latent_state_dict, reset_latent_states
 from .losses import CrossEntropyLoss, TripletLoss
 from .necks import BNNeck, PTLNeck, ReductionNeck
+from .tta import ReIDTTAModel
 
 __all__ = [
     'BConvCell', 'BNNeck', 'ClassificationHead', 'CrossEntropyLoss', 'DenseNetTaps', 'EmbeddingNet', 'GlobalPool',
-    'PTLNeck', 'ReIDDataPreprocessor', 'ReIDHead', 'ReductionNeck', 'ResNetTaps', 'TapBackbone', 'TripletHead',
-    'TripletLoss', 'latent_state_dict', 'load_latent_state_dict', 'reset_latent_states'
+    'PTLNeck', 'ReIDDataPreprocessor', 'ReIDHead', 'ReIDTTAModel', 'ReductionNeck', 'ResNetTaps', 'TapBackbone',
+    'TripletHead', 'TripletLoss', 'latent_state_dict', 'load_latent_state_dict', 'reset_latent_states'
 ]

@@ -1,1 +1,5 @@
-"""mmreid.visualization."""
+"""Figures."""
+
+from .cmc_curve import plot_cmc
+
+__all__ = ['plot_cmc']

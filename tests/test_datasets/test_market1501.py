@@ -33,6 +33,26 @@ def test_test_split_holds_query_and_gallery(market_tree):
     assert {split: tuple(count) for split, count in dataset.count().items()} == dict(query=(3, 2), gallery=(6, 2))
 
 
+def test_multi_query_images_share_identity_and_camera_with_a_query(market_tree):
+    queries = {(record['pid'], record['camid']) for record in
+               (Market1501(str(market_tree), split='test').get_data_info(row) for row in range(len(QUERY)))}
+    for name in ('0003_c1s1_000001_00', '0003_c1s2_000009_00', '0003_c6s1_000001_00', '0099_c1s1_000001_00'):
+        write_image(market_tree / 'gt_bbox' / f'{name}.jpg', 5)
+    assert (3, 1) in queries and (3, 6) not in queries
+    dataset = Market1501(str(market_tree), split='test', multi_query=True)
+    found = dataset.get_splits() == 'multi_query'
+    assert found.sum() == 2 and found[-2:].all()
+    assert set(zip(dataset.get_pids()[found].tolist(), dataset.get_camids()[found].tolist())) == {(3, 1)}
+    assert tuple(dataset.count()['multi_query']) == (2, 1) and 'multi_query 2 images' in dataset.summary()
+
+
+def test_multi_query_needs_its_folder_and_the_test_split(market_tree):
+    with pytest.raises(FileNotFoundError, match='gt_bbox'):
+        Market1501(str(market_tree), split='test', multi_query=True)
+    with pytest.raises(ValueError, match='multi_query=True belongs to split="test", got split=.train.'):
+        Market1501(str(market_tree), multi_query=True)
+
+
 def test_counts_are_compared_with_the_published_ones(market_tree, logged):
     Market1501(str(market_tree))
     warnings = [text for level, text in logged if level == logging.WARNING]

@@ -40,7 +40,7 @@ def run(*command, processes: int = 1):
 
 
 def metrics(work_dir: Path) -> dict:
-    files = sorted(work_dir.glob('*/*.json'))
+    files = sorted(path for path in work_dir.glob('*/*.json') if path.stem != 'evaluation')
     return json.loads(files[-1].read_text())
 
 

@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from mmreid.evaluation import PROTOCOLS, Protocol, evaluate_distances, evaluate_ranking
-from mmreid.evaluation.functional import feature_distances, match_ranks
-from mmreid.evaluation.functional.feature_distances import FeatureDistances, full_float32_matmul, repeated_rows
-from mmreid.evaluation.functional.match_ranks import Labels, default_num_threads, numpy_block_ranks, torch_block_ranks
+from mmreid.evaluation.functional import Labels, match_ranks
+from mmreid.evaluation.functional.feature_distances import FeatureDistances
+from mmreid.evaluation.functional.match_ranks import Ranking, default_num_threads, numpy_block_ranks, torch_block_ranks
+from mmreid.utils import features
 from mmreid.utils.distance import DISTANCES
 
 KEPT = {
     'market1501': lambda q_pid, q_cam, pid, cam: pid != -1 and not (pid == q_pid and cam == q_cam),
     'nd': lambda q_pid, q_cam, pid, cam: pid != -1 and cam != q_cam,
+    'all': lambda q_pid, q_cam, pid, cam: True,
 }
 
 
@@ -56,6 +58,12 @@ def random_case(seed, queries=40, gallery=150, channels=3, ids=12, cameras=3, hi
     return [*feats, *pids, *camids]
 
 
+def ranking_of(protocol, labels):
+    """Everything that a protocol keeps, for all queries."""
+    row = PROTOCOLS[protocol]
+    return Ranking(row, row.junk(labels.gallery_pids), np.ones(len(labels.query_pids), bool))
+
+
 def assert_same(result, expected, tolerance=1e-9):
     assert list(result) == list(expected)
     for key in expected:
@@ -63,7 +71,7 @@ def assert_same(result, expected, tolerance=1e-9):
 
 
 # ---- against the definition ---------------------------------------------------------------------
-@pytest.mark.parametrize('protocol', PROTOCOLS)
+@pytest.mark.parametrize('protocol', KEPT)
 @pytest.mark.parametrize('metric', DISTANCES)
 @pytest.mark.parametrize('seed', range(3))
 def test_matches_definition(protocol, metric, seed):
@@ -74,7 +82,7 @@ def test_matches_definition(protocol, metric, seed):
     topk = (1, 2, 5, 10, 20, 1000)
     distances = [[distance(q, g, metric) for g in case[1]] for q in case[0]]
     expected = naive_scores(distances, *case[2:], protocol, topk)
-    assert expected['num_valid_queries'] < expected['num_queries']
+    assert expected['num_valid_queries'] < expected['num_queries'] or protocol == 'all'
     result = evaluate_ranking(*case, protocol=protocol, metric=metric, topk=topk)
     assert_same(result, expected)
     assert isinstance(result['num_queries'], int) and isinstance(result['mAP'], float)
@@ -83,7 +91,7 @@ def test_matches_definition(protocol, metric, seed):
     assert_same(evaluate_distances(np.array(distances), *case[2:], protocol=protocol, topk=topk), expected)
 
 
-@pytest.mark.parametrize('protocol', PROTOCOLS)
+@pytest.mark.parametrize('protocol', KEPT)
 def test_matches_definition_on_real_values(protocol):
     case = random_case(7, queries=30, gallery=200, channels=16)
     rng = np.random.default_rng(1)
@@ -118,7 +126,7 @@ def test_protocol_can_be_added():
 
 
 # ---- what must not matter -----------------------------------------------------------------------
-@pytest.mark.parametrize('protocol', PROTOCOLS)
+@pytest.mark.parametrize('protocol', KEPT)
 def test_chunks_and_threads(protocol):
     case = random_case(3)
     expected = evaluate_ranking(*case, protocol=protocol)
@@ -136,7 +144,7 @@ def test_chunks_on_real_values():
         assert_same(evaluate_ranking(*case, chunk_size=chunk_size), expected, tolerance=1e-5)
 
 
-@pytest.mark.parametrize('protocol', PROTOCOLS)
+@pytest.mark.parametrize('protocol', KEPT)
 def test_permutation_changes_nothing(protocol):
     case = random_case(5)
     expected = evaluate_ranking(*case, protocol=protocol)
@@ -161,7 +169,8 @@ def test_equal_features_tie_wherever_they_stand(metric, kind, rows):
         labels = Labels(np.ones(20, int), pids, np.ones(20, int), camids)
         for chunk_size in (1, 3, 20):
             blocks = _blocks(query, gallery, metric, kind)
-            ranks = match_ranks.match_ranks(blocks, labels, PROTOCOLS['market1501'], chunk_size)[1]
+            ranking = ranking_of('market1501', labels)
+            (_, ranks), = match_ranks.match_ranks(blocks, labels, [ranking], chunk_size)
             assert set(ranks) == {rows}
 
 
@@ -204,7 +213,7 @@ def test_inputs_are_not_changed():
 
 
 # ---- the two kernels ----------------------------------------------------------------------------
-@pytest.mark.parametrize('protocol', PROTOCOLS.values(), ids=list(PROTOCOLS))
+@pytest.mark.parametrize('protocol', KEPT)
 @pytest.mark.parametrize('infinite', [False, True])
 def test_kernels_agree(protocol, infinite, monkeypatch):
     case = random_case(10, ids=4)
@@ -212,21 +221,23 @@ def test_kernels_agree(protocol, infinite, monkeypatch):
     block = np.random.default_rng(0).integers(0, 30, (40, 150)).astype(np.float32)
     if infinite:
         block[block > 20] = np.inf
-    junk = protocol.junk(labels.gallery_pids)
-    expected = numpy_block_ranks(block.copy(), labels, junk, protocol)
+    ranking = ranking_of(protocol, labels)
+    before = block.copy()
+    expected = numpy_block_ranks(block, labels, ranking)
     monkeypatch.setattr(match_ranks, 'SORT_FROM', 0)
-    sorting = numpy_block_ranks(block.copy(), labels, junk, protocol)
-    on_device = torch_block_ranks(torch.from_numpy(block.copy()), labels.to_torch(torch.device('cpu')), protocol)
+    sorting = numpy_block_ranks(block, labels, ranking)
+    on_device = torch_block_ranks(torch.from_numpy(block), labels.to_torch(torch.device('cpu')), ranking)
+    assert (block == before).all()
     for counts, ranks in (sorting, on_device):
         assert (counts == expected[0]).all() and (ranks == expected[1]).all()
     result = evaluate_distances(block, *case[2:], protocol=protocol)
-    assert_same(result, naive_scores(block, *case[2:], protocol.name, (1, 5, 10, 20)))
+    assert_same(result, naive_scores(block, *case[2:], protocol, (1, 5, 10, 20)))
 
 
 @pytest.mark.parametrize('metric', DISTANCES)
 def test_tensor_path_on_the_cpu(metric, monkeypatch):
     # What a CUDA device would do, followed with CPU tensors.
-    monkeypatch.setattr(feature_distances, 'as_float', torch.as_tensor)
+    monkeypatch.setattr(features, 'as_float', torch.as_tensor)
     case = random_case(13)
     case[1][::10] = case[1][5]
     on_device = evaluate_ranking(torch.from_numpy(case[0]), *case[1:], metric=metric, chunk_size=9)
@@ -235,8 +246,9 @@ def test_tensor_path_on_the_cpu(metric, monkeypatch):
 
 
 def test_torch_kernel_without_any_match():
-    labels = Labels(*(torch.tensor(values) for values in ([1], [2, 3], [1], [1, 2])))
-    counts, ranks = torch_block_ranks(torch.zeros(1, 2), labels, PROTOCOLS['market1501'])
+    labels = Labels(*(np.array(values) for values in ([1], [2, 3], [1], [1, 2])))
+    ranking = ranking_of('market1501', labels)
+    counts, ranks = torch_block_ranks(torch.zeros(1, 2), labels.to_torch(torch.device('cpu')), ranking)
     assert counts.tolist() == [0] and ranks.tolist() == []
 
 
@@ -257,28 +269,6 @@ def test_block_is_bounded(monkeypatch):
     monkeypatch.setattr('mmreid.evaluation.functional.ranking.BLOCK_BYTES', {'cpu': 150 * 4 * 11})
     evaluate_ranking(*random_case(0))
     assert sizes == [10, 10, 10, 10]
-
-
-def test_repeated_rows():
-    feats = np.array([[1, 2], [2, 1], [1, 2], [3, 4], [1, 2], [2, 1]], dtype=np.float32)
-    for values in (feats, feats.astype(np.float64), torch.from_numpy(feats)):
-        repeated, first = repeated_rows(values)
-        assert repeated.tolist() == [2, 4, 5] and first.tolist() == [0, 0, 1]
-
-
-def test_full_float32_matmul_restores_the_setting():
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
-    try:
-        with full_float32_matmul():
-            settings = torch.backends.cuda.matmul
-            if hasattr(settings, 'fp32_precision'):
-                assert settings.fp32_precision == 'ieee'
-            else:
-                assert settings.allow_tf32 is False
-        assert torch.backends.cuda.matmul.allow_tf32
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
 
 
 # ---- distances at hand --------------------------------------------------------------------------
@@ -320,14 +310,16 @@ def test_distance_errors():
     (dict(gallery_camids=[1, 2]), 'gallery_camids must have 20 rows as the features, got 2'),
     (dict(gallery_pids=np.zeros(20)), r'gallery_pids must be integers.*got float64 of shape \(20,\)'),
     (dict(query_camids=[[1], [1]]), r'query_camids must be integers.*got int64 of shape \(2, 1\)'),
-    (dict(protocol='market'), "protocol must be one of market1501, nd, got 'market'"),
+    (dict(protocol='market'), "protocol must be one of market1501, nd, .*got 'market'; did you mean 'market1501'"),
     (dict(metric='l1'), "metric must be one of euclidean, sqeuclidean, cosine, got 'l1'"),
     (dict(topk=(1, 0)), r'topk must be .* at least 1, got \(1, 0\)'),
     (dict(topk=()), r'topk must be .*got \(\)'),
     (dict(chunk_size=0), 'chunk_size must be None or at least 1, got 0'),
     (dict(num_threads=-1), 'num_threads must be None or at least 1, got -1'),
-    (dict(gallery_pids=np.full(20, 9)), 'none of the 2 queries has a match .* "market1501", which drops junk'),
-    (dict(query_camids=[2, 2]), 'none of the 2 queries has a match'),
+    (dict(gallery_pids=np.full(20, 9)),
+     'none of the 2 queries .* "market1501", which drops junk.*identity of 2 is not in .*No protocol fits'),
+    (dict(query_camids=[2, 2]), "every positive of 2 shares the query's camera. Protocols that would fit: all"),
+    (dict(query_camids=None), 'market1501 needs cameras, but query_camids is missing.*use the protocol: all'),
 ])
 def test_errors(changes, message):
     args = dict(query_feats=np.zeros((2, 3), np.float32), gallery_feats=np.zeros((20, 3), np.float32),
@@ -349,7 +341,3 @@ def test_cuda_agrees_with_cpu(metric):
     on_device = [torch.from_numpy(values).cuda() for values in case]
     assert_same(evaluate_ranking(*on_device, metric=metric), expected, tolerance=1e-5)
     assert_same(evaluate_ranking(on_device[0], *case[1:], metric=metric, chunk_size=33), expected, tolerance=1e-5)
-
-
-def test_messages_name_a_few_rows():
-    assert feature_distances.named_rows(np.array([True, False, True])) == '2 rows: 0, 2'

@@ -9,9 +9,9 @@ import torch.multiprocessing as mp
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 
-from mmreid.evaluation import L2Normalize, ReIDMetric, evaluate_ranking
-from mmreid.evaluation.metrics.tables import text_table
-from mmreid.registry import METRICS, TASK_UTILS
+from mmreid.evaluation import ReIDMetric, evaluate_ranking
+from mmreid.evaluation.tables import text_table
+from mmreid.registry import METRICS
 from mmreid.structures import ReIDDataSample
 
 NUM_SAMPLES = 41
@@ -93,9 +93,9 @@ def test_post_processors():
     assert normalised == pytest.approx(expected_metrics(samples, metric='cosine'), abs=1e-5)
     seen = []
 
-    def halve(query, gallery):
-        seen.append((query.shape, gallery.shape))
-        return query[:, :4], gallery[:, :4]
+    def halve(data):
+        seen.append((data.query.feats.shape, data.gallery.feats.shape))
+        return data.map_feats(lambda feats: feats[:, :4])
 
     for sample in samples:
         sample.set_feature(torch.cat([sample.feature[:4], torch.full((4, ), 9.)]))
@@ -118,13 +118,6 @@ def test_dump(tmp_path):
     assert evaluate_ranking(*args, metric='cosine')['mAP'] == expected['market1501/mAP']
 
 
-def test_l2_normalize():
-    query, gallery = TASK_UTILS.build(dict(type='L2Normalize'))(torch.tensor([[3., 4.]]), torch.zeros(2, 2))
-    torch.testing.assert_close(query, torch.tensor([[.6, .8]]))
-    assert gallery.tolist() == [[0, 0], [0, 0]]
-    assert isinstance(TASK_UTILS.build(dict(type='L2Normalize')), L2Normalize)
-
-
 def test_logged_table(log):
     samples = make_samples()
     for sample in samples:
@@ -133,7 +126,8 @@ def test_logged_table(log):
     lost = sum(s.pid == 99 for s in samples)
     assert lost
     result = evaluate(ReIDMetric(protocols=('market1501', 'nd')), samples)
-    lines = [line for line in log.text.splitlines() if line.startswith('|')]
+    tables = [line for line in log.text.splitlines() if line.startswith('|')]
+    lines, stages = tables[:4], tables[4:]
     rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in lines]
     assert rows[0] == ['protocol', 'metric', 'queries', 'gallery', 'junk', 'mAP', 'mINP', 'rank-1', 'rank-5', 'rank-10',
                        'rank-20']
@@ -142,6 +136,8 @@ def test_logged_table(log):
     for row in rows[2:]:
         assert row[5:] == [f'{result[f"{row[0]}/{key}"]:.2f}' for key in rows[0][5:]]
     assert [row[0] for row in rows[2:]] == ['market1501', 'nd'] and len({len(line) for line in lines}) == 1
+    assert [line.split()[1] for line in stages[2:]] == ['extraction', 'ranking']
+    assert f'{lost:,} whose identity is not in the gallery' in log.text
 
 
 def test_text_table():
@@ -153,7 +149,7 @@ def test_text_table():
 
 # ---- errors -------------------------------------------------------------------------------------
 def test_wrong_settings():
-    with pytest.raises(ValueError, match='one of market1501, nd, got'):
+    with pytest.raises(ValueError, match='one of market1501, nd, .*got'):
         ReIDMetric(protocols=['market'])
     with pytest.raises(ValueError, match='different protocols'):
         ReIDMetric(protocols=['nd', 'nd'])
@@ -161,8 +157,12 @@ def test_wrong_settings():
         ReIDMetric(protocols=[])
     with pytest.raises(ValueError, match='got .l2.'):
         ReIDMetric(metric='l2')
-    with pytest.raises(ValueError, match="ends in .npz, got 'feats.pkl'"):
+    with pytest.raises(ValueError, match="dump .* ends in .npz, got 'feats.pkl'"):
         ReIDMetric(dump='feats.pkl')
+    with pytest.raises(ValueError, match="report .* ends in .json, got 'report.txt'"):
+        ReIDMetric(report='report.txt')
+    with pytest.raises(ValueError, match='topk must be'):
+        ReIDMetric(topk=0)
 
 
 def test_missing_split_or_samples():
@@ -188,7 +188,7 @@ def test_contradicting_samples():
 def test_wrong_fields():
     sample = make_samples()[0]
     sample.set_metainfo(dict(split='train'))
-    with pytest.raises(ValueError, match="one of query, gallery in evaluation, got 'train'"):
+    with pytest.raises(ValueError, match="one of query, gallery, multi_query in evaluation, got 'train'"):
         evaluate(ReIDMetric(), [sample])
     with pytest.raises(ValueError, match='feature, camid is missing'):
         ReIDMetric().process(None, [dict(pid=1, split='query', sample_idx=0)])

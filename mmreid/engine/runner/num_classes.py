@@ -33,8 +33,9 @@ def fill_num_classes(runner: Any, model_cfg: Dict) -> None:
     else:
         metainfo, source = {}, 'a config without training data and checkpoint'
     number = metainfo.get('num_classes')
-    if number is None and is_open and runner._train_dataloader is None and 'heads' in model_cfg:
-        model_cfg['heads'] = None  # evaluation needs no classifier
+    network = model_cfg.get('module', model_cfg)  # test-time augmentation wraps the network
+    if number is None and is_open and runner._train_dataloader is None and 'heads' in network:
+        network['heads'] = None  # evaluation needs no classifier
         return
     if number is None and is_open:
         raise ValueError(f'num_classes of a head is None and {source} does not tell it. Set it in the config '

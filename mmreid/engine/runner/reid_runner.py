@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional, Sequence, Union
 import mmengine
 import torch
 from mmengine.dist import broadcast_object_list, get_rank, is_distributed
-from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.model import BaseTTAModel, MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.priority import get_priority
@@ -255,7 +255,9 @@ class ReIDRunner(Runner):
 
     @property
     def _bare_model(self) -> nn.Module:
-        return self.model.module if is_model_wrapper(self.model) else self.model
+        """What checkpoints hold: the network without what distributes it or augments its input."""
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        return model.module if isinstance(model, BaseTTAModel) else model
 
     @cached_property
     def _config_text(self) -> str:

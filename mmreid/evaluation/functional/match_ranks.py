@@ -5,7 +5,7 @@ ever sorted with its indices. Two kernels do the same, one for numpy arrays and 
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Optional, Union
@@ -13,6 +13,7 @@ from typing import Any, Optional, Union
 import numpy as np
 import torch
 
+from .labels import Labels
 from .protocols import Protocol
 
 #: With more matches than this, sorting the row once beats comparing it with each match (measured on rows of 20,000).
@@ -25,58 +26,53 @@ Ranks = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)
-class Labels:
-    """Identities and cameras of queries and gallery, integer arrays or tensors of one kind."""
+class Ranking:
+    """What is ranked under a protocol: ``absent`` marks the gallery images ``(G,)`` that take part for no query,
+    ``queries`` the queries ``(Q,)`` that take part."""
 
-    query_pids: Array
-    gallery_pids: Array
-    query_camids: Array
-    gallery_camids: Array
-
-    def rows(self, start: int, stop: int) -> 'Labels':
-        """The same with the queries ``start`` to ``stop`` only."""
-        return Labels(self.query_pids[start:stop], self.gallery_pids, self.query_camids[start:stop],
-                      self.gallery_camids)
-
-    def to_torch(self, device: torch.device) -> 'Labels':
-        """The same as tensors on a device."""
-        arrays = (self.query_pids, self.gallery_pids, self.query_camids, self.gallery_camids)
-        return Labels(*(torch.from_numpy(array).to(device) for array in arrays))
+    protocol: Protocol
+    absent: np.ndarray
+    queries: np.ndarray
 
 
-def match_ranks(blocks: Callable[[int, int], Array], labels: Labels, protocol: Protocol, chunk_size: int,
-                num_threads: Optional[int] = None) -> Ranks:
-    """Rank every true match among the gallery images that its query keeps.
+def match_ranks(blocks: Callable[[int, int], Array], labels: Labels, rankings: Sequence[Ranking], chunk_size: int,
+                num_threads: Optional[int] = None,
+                each_block: Callable[[Array, int], None] = lambda block, start: None) -> list[Ranks]:
+    """Rank every true match among the gallery images that its query keeps, for several rankings in one pass.
 
     Args:
         blocks (Callable): ``blocks(start, stop)`` returns the distances of these queries to the gallery, of shape
-            ``(stop - start, G)``. They are overwritten.
+            ``(stop - start, G)``.
         labels (Labels): Numpy labels.
-        protocol (Protocol): What is dropped.
+        rankings (Sequence[Ranking]): What is dropped.
         chunk_size (int): Number of queries in a block.
         num_threads (int, optional): Threads that count in a block on the CPU. By default as many as pay off.
+        each_block (Callable): Called with every block and the number of its first query.
 
     Returns:
-        tuple[np.ndarray, np.ndarray]: Number of matches of each query, shape ``(Q,)``, and the ranks from 1 of all
-        matches, ascending within a query and concatenated over the queries.
+        list[tuple[np.ndarray, np.ndarray]]: For each ranking the number of matches of each query, shape ``(Q,)``, and
+        the ranks from 1 of all matches, ascending within a query and concatenated over the queries.
     """
-    junk = protocol.junk(labels.gallery_pids)
-    threads = num_threads or default_num_threads(len(junk))
-    device_labels, results = None, []
+    threads = num_threads or default_num_threads(len(labels.gallery_pids))
+    device_labels, results = None, [[] for _ in rankings]
     with ThreadPoolExecutor(threads) as pool:
         for start in range(0, len(labels.query_pids), chunk_size):
             stop = min(start + chunk_size, len(labels.query_pids))
             block = blocks(start, stop)
+            each_block(block, start)
             if isinstance(block, torch.Tensor):
                 device_labels = device_labels or labels.to_torch(block.device)
-                results.append(torch_block_ranks(block, device_labels.rows(start, stop), protocol))
+                for ranking, found in zip(rankings, results):
+                    found.append(torch_block_ranks(block, device_labels.rows(start, stop), ranking, start))
                 continue
-            cuts = np.linspace(0, stop - start, threads + 1).astype(int).tolist()
-            jobs = [(block[a:b], labels.rows(start + a, start + b), junk, protocol)
-                    for a, b in zip(cuts[:-1], cuts[1:]) if a < b]
-            results.extend(pool.map(numpy_block_ranks, *zip(*jobs)) if threads > 1 else
-                           (numpy_block_ranks(*job) for job in jobs))
-    return np.concatenate([counts for counts, _ in results]), np.concatenate([ranks for _, ranks in results])
+            cuts = np.linspace(start, stop, threads + 1).astype(int).tolist()
+            pieces = [(a, b) for a, b in zip(cuts[:-1], cuts[1:]) if a < b]
+            for ranking, found in zip(rankings, results):
+                jobs = [(block[a - start:b - start], labels.rows(a, b), ranking, a) for a, b in pieces]
+                found.extend(pool.map(numpy_block_ranks, *zip(*jobs)) if threads > 1 else
+                             (numpy_block_ranks(*job) for job in jobs))
+    return [(np.concatenate([counts for counts, _ in found]), np.concatenate([ranks for _, ranks in found]))
+            for found in results]
 
 
 def default_num_threads(gallery_size: int) -> int:
@@ -85,19 +81,25 @@ def default_num_threads(gallery_size: int) -> int:
     return max(1, min(cores, 8, gallery_size // GALLERY_PER_THREAD))
 
 
-def numpy_block_ranks(block: np.ndarray, labels: Labels, junk: np.ndarray, protocol: Protocol) -> Ranks:
-    """Counts and ranks of the matches of the queries of one block (overwritten), one query after another."""
-    ranks, before = [], np.empty(block.shape[1], bool)
-    for row, pid, camid in zip(block, labels.query_pids, labels.query_camids):
+def numpy_block_ranks(block: np.ndarray, labels: Labels, ranking: Ranking, start: int = 0) -> Ranks:
+    """Counts and ranks of the matches of the queries of a block that starts at query ``start``."""
+    ranks, before, kept = [], np.empty(block.shape[1], bool), np.empty(block.shape[1], block.dtype)
+    none = np.empty(0, dtype=np.int64)
+    active = ranking.queries[start:start + len(block)]
+    for row, pid, camid, takes_part in zip(block, labels.query_pids, labels.query_camids, active):
         same_pid = labels.gallery_pids == pid
-        dropped = protocol.excludes(same_pid, labels.gallery_camids == camid) | junk
-        matches = np.sort(row[np.flatnonzero(same_pid & ~dropped)])
-        np.copyto(row, np.inf, where=dropped)
+        dropped = ranking.protocol.excludes(same_pid, labels.gallery_camids == camid) | ranking.absent
+        matches = np.sort(row[np.flatnonzero(same_pid & ~dropped)]) if takes_part else none
+        if not len(matches):
+            ranks.append(none)
+            continue
+        np.copyto(kept, row)
+        np.copyto(kept, np.inf, where=dropped)
         if len(matches) < SORT_FROM:
-            reached = [np.count_nonzero(np.less_equal(row, match, out=before)) for match in matches]
+            reached = [np.count_nonzero(np.less_equal(kept, match, out=before)) for match in matches]
         else:
-            row.sort()
-            reached = np.searchsorted(row, matches, side='right')
+            kept.sort()
+            reached = np.searchsorted(kept, matches, side='right')
         # What is dropped counts only for matches at infinity, which are beyond everything that is kept.
         reached = np.minimum(np.asarray(reached, dtype=np.int64), row.size - np.count_nonzero(dropped))
         non_matches = reached - np.searchsorted(matches, matches, side='right')
@@ -105,12 +107,14 @@ def numpy_block_ranks(block: np.ndarray, labels: Labels, junk: np.ndarray, proto
     return np.array([len(row) for row in ranks], dtype=np.int64), np.concatenate(ranks)
 
 
-def torch_block_ranks(block: torch.Tensor, labels: Labels, protocol: Protocol) -> Ranks:
+def torch_block_ranks(block: torch.Tensor, labels: Labels, ranking: Ranking, start: int = 0) -> Ranks:
     """The same on the device of the block, all its queries at once."""
     same_pid = labels.query_pids[:, None] == labels.gallery_pids
     same_camid = labels.query_camids[:, None] == labels.gallery_camids
-    dropped = protocol.excludes(same_pid, same_camid) | protocol.junk(labels.gallery_pids)
-    matched = same_pid & ~dropped
+    absent, active = (torch.from_numpy(mask).to(block.device)
+                      for mask in (ranking.absent, ranking.queries[start:start + len(block)]))
+    dropped = ranking.protocol.excludes(same_pid, same_camid) | absent
+    matched = same_pid & ~dropped & active[:, None]
     counts = matched.sum(1, keepdim=True)
     slots = torch.arange(int(counts.max()), device=block.device)
     filled = slots < counts
@@ -118,7 +122,7 @@ def torch_block_ranks(block: torch.Tensor, labels: Labels, protocol: Protocol) -
     matches = block.new_full(filled.shape, torch.inf)
     matches[filled] = block[matched]
     matches = matches.sort(1).values
-    ascending = block.masked_fill_(dropped, torch.inf).sort(1).values
+    ascending = block.masked_fill(dropped, torch.inf).sort(1).values
     kept = block.shape[1] - dropped.sum(1, keepdim=True)
     reached = torch.searchsorted(ascending, matches, right=True).minimum(kept)
     non_matches = reached - torch.searchsorted(matches, matches, right=True).minimum(counts)

@@ -1,13 +1,50 @@
-"""Evaluation protocols: which gallery images a query is not compared with.
+"""Evaluation protocols: which gallery images a query is not compared with, and what is drawn.
 
 A protocol is a row of :data:`PROTOCOLS`. To add one, add a row::
 
-    PROTOCOLS['all'] = Protocol('all', 'nothing is dropped', excludes=lambda same_pid, same_camid: same_pid & False)
+    PROTOCOLS['doors'] = Protocol('doors', 'drops images from the same camera that show somebody else',
+                                  excludes=lambda same_pid, same_camid: ~same_pid & same_camid)
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Union
+from difflib import get_close_matches
+from typing import Any, Optional, Union
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Single-gallery-shot evaluation: in each trial every identity shows one image of its own, drawn at random.
+
+    Args:
+        num_draws (int): Number of trials. Defaults to 10.
+        num_pids (int, optional): Identities with queries in a trial, drawn anew for each one; where the test set has
+            no more than these, all take part. Defaults to None, all.
+        seed (int): Trial ``t`` draws from ``np.random.default_rng([seed, t])``. Defaults to 0.
+        splits (tuple[tuple[int, ...], ...], optional): Identities of each trial, for published splits; they take the
+            place of ``num_draws`` and ``num_pids``. Defaults to None.
+
+    Raises:
+        ValueError: If a number is below 1 or a split is empty.
+    """
+
+    num_draws: int = 10
+    num_pids: Optional[int] = None
+    seed: int = 0
+    splits: Optional[tuple[tuple[int, ...], ...]] = None
+
+    def __post_init__(self) -> None:
+        for name in ('num_draws', 'num_pids'):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f'{name} must be at least 1, got {value}')
+        if self.splits is not None and (not self.splits or not all(len(split) for split in self.splits)):
+            raise ValueError('splits must hold one or more trials of one or more identities each')
+
+    @property
+    def num_trials(self) -> int:
+        """Number of trials."""
+        return self.num_draws if self.splits is None else len(self.splits)
 
 
 @dataclass(frozen=True)
@@ -21,12 +58,17 @@ class Protocol:
             query's identity, whether it comes from the query's camera) to the mask of the gallery images that are
             dropped for this query. It gets numpy arrays or torch tensors and uses ``&``, ``|``, ``~`` only.
         junk_pids (tuple[int, ...]): Identities that are dropped for every query. Defaults to ``(-1, )``.
+        needs_cameras (bool): Whether it looks at cameras. Defaults to True.
+        draws (Draws, optional): Ranks are counted in trials in which each identity shows one image. Defaults to None:
+            all images stay in the ranking.
     """
 
     name: str
     summary: str
     excludes: Callable[[Any, Any], Any]
     junk_pids: tuple[int, ...] = (-1, )
+    needs_cameras: bool = True
+    draws: Optional[Draws] = None
 
     def junk(self, gallery_pids: Any) -> Any:
         """Mask of the gallery images that are dropped for every query (numpy array or torch tensor as given)."""
@@ -36,14 +78,39 @@ class Protocol:
         return mask
 
 
-#: All protocols by name. The distractors of Market-1501 (pid 0) match no query and stay as non-matches in both.
+def _same_image_of_camera(same_pid: Any, same_camid: Any) -> Any:
+    return same_pid & same_camid
+
+
+def _whole_camera(same_pid: Any, same_camid: Any) -> Any:
+    return same_camid | (same_pid & False)
+
+
+def _nothing(same_pid: Any, same_camid: Any) -> Any:
+    return (same_pid | same_camid) & False
+
+
+_DROPS_OWN = 'drops junk (-1) and images of the same identity from the same camera'
+_DROPS_CAMERA = 'drops junk (-1) and every image from the same camera'
+
+#: All protocols by name. The distractors of Market-1501 (pid 0) match no query and stay as non-matches.
 PROTOCOLS: dict[str, Protocol] = {
     row.name: row
     for row in (
-        Protocol('market1501', 'drops junk (-1) and images of the same identity from the same camera',
-                 excludes=lambda same_pid, same_camid: same_pid & same_camid),
-        Protocol('nd', 'drops junk (-1) and every image from the same camera',
-                 excludes=lambda same_pid, same_camid: same_camid),
+        Protocol('market1501', _DROPS_OWN, _same_image_of_camera),
+        Protocol('nd', _DROPS_CAMERA, _whole_camera),
+        Protocol('cuhk03', f'{_DROPS_CAMERA}; CMC with one drawn gallery image an identity', _whole_camera,
+                 draws=Draws()),
+        Protocol('cuhk03-np', _DROPS_OWN, _same_image_of_camera),
+        Protocol('viper', f'{_DROPS_CAMERA}; trials of 316 identities, one drawn gallery image each', _whole_camera,
+                 draws=Draws(num_pids=316)),
+        Protocol('prid2011', f'{_DROPS_CAMERA}; trials of 100 identities and all that have no query, one drawn '
+                 'gallery image each', _whole_camera, draws=Draws(num_pids=100)),
+        Protocol('cuhk01', f'{_DROPS_CAMERA}; trials of 486 identities, one drawn gallery image each', _whole_camera,
+                 draws=Draws(num_pids=486)),
+        Protocol('cuhk01-100', f'{_DROPS_CAMERA}; trials of 100 identities, one drawn gallery image each',
+                 _whole_camera, draws=Draws(num_pids=100)),
+        Protocol('all', 'drops nothing', _nothing, junk_pids=(), needs_cameras=False),
     )
 }
 
@@ -57,5 +124,7 @@ def get_protocol(protocol: Union[str, Protocol]) -> Protocol:
     if isinstance(protocol, Protocol):
         return protocol
     if protocol not in PROTOCOLS:
-        raise ValueError(f'protocol must be one of {", ".join(PROTOCOLS)}, got {protocol!r}')
+        near = get_close_matches(str(protocol), PROTOCOLS, n=1)
+        raise ValueError(f'protocol must be one of {", ".join(PROTOCOLS)}, got {protocol!r}'
+                         f'{f"; did you mean {near[0]!r}?" if near else ""}')
     return PROTOCOLS[protocol]

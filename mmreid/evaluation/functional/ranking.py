@@ -7,14 +7,23 @@ from typing import Any, Optional, Union
 import numpy as np
 import torch
 
-from .feature_distances import FeatureDistances, as_float, named_rows
-from .match_ranks import Labels, Ranks, match_ranks
+from mmreid.utils.features import Array, as_float, as_tensor, named_rows
+from mmreid.utils.memory import available_bytes
+
+from .exclusions import count_exclusions, no_match_message
+from .feature_distances import FeatureDistances
+from .labels import Labels, check_lengths, make_labels
+from .match_ranks import Ranking, Ranks, match_ranks
 from .protocols import Protocol, get_protocol
+from .scores import CURVE_LENGTH, ProtocolResult, cmc, first_ranks, precision_scores
+from .trials import SingleShotRanks, Trial, make_trials, same_identities
 
 #: Bytes of the block of distances that is held at a time, on the CPU and on a CUDA device (where sorting takes more).
 BLOCK_BYTES = {'cpu': 96 * 2**20, 'cuda': 128 * 2**20}
+#: Part of the available memory that a block may take where that is scarce.
+BLOCK_SHARE = 1 / 8
 
-Array = Union[np.ndarray, torch.Tensor]
+Blocks = Callable[[int, int], Array]
 Results = dict[str, Union[float, int]]
 
 
@@ -22,12 +31,13 @@ def evaluate_ranking(query_feats: Array,
                      gallery_feats: Array,
                      query_pids: Array,
                      gallery_pids: Array,
-                     query_camids: Array,
-                     gallery_camids: Array,
+                     query_camids: Optional[Array],
+                     gallery_camids: Optional[Array],
                      protocol: Union[str, Protocol] = 'market1501',
                      metric: str = 'euclidean',
                      topk: Sequence[int] = (1, 5, 10, 20),
                      *,
+                     trapezoid: bool = False,
                      chunk_size: Optional[int] = None,
                      num_threads: Optional[int] = None) -> Results:
     r"""Rank the gallery for each query by feature distance and score the ranking.
@@ -44,26 +54,34 @@ def evaluate_ranking(query_feats: Array,
     gets no credit. Which values are compared: see :class:`FeatureDistances`. Distances are computed in the type of the
     features (half precision and integers are widened).
 
+    A protocol with draws (see :class:`Draws`) counts ``rank-k`` among one drawn image of each identity, and reports
+    means over its trials and their standard deviations.
+
     Args:
-        query_feats (np.ndarray | torch.Tensor): Features of shape ``(Q, C)``, on the CPU or a CUDA device.
+        query_feats (np.ndarray | torch.Tensor): Features of shape ``(Q, C)``, on the CPU or a CUDA device; a memory
+            map will do.
         gallery_feats (np.ndarray | torch.Tensor): Features of shape ``(G, C)``.
         query_pids (np.ndarray | torch.Tensor): Identities, integers of shape ``(Q,)``.
         gallery_pids (np.ndarray | torch.Tensor): Identities, integers of shape ``(G,)``; -1 is junk.
-        query_camids (np.ndarray | torch.Tensor): Cameras, integers of shape ``(Q,)``.
-        gallery_camids (np.ndarray | torch.Tensor): Cameras, integers of shape ``(G,)``.
+        query_camids (np.ndarray | torch.Tensor | None): Cameras, integers of shape ``(Q,)``; None where they are
+            unknown, which the protocol ``'all'`` allows.
+        gallery_camids (np.ndarray | torch.Tensor | None): Cameras, integers of shape ``(G,)``.
         protocol (str | Protocol): A name in :data:`PROTOCOLS`. Defaults to ``'market1501'``.
         metric (str): ``'euclidean'``, ``'sqeuclidean'`` or ``'cosine'``. Defaults to ``'euclidean'``.
         topk (Sequence[int]): Ranks of the CMC curve to report; may exceed the gallery. Defaults to (1, 5, 10, 20).
-        chunk_size (int, optional): Queries in a block of distances. By default about 100 MB of distances.
+        trapezoid (bool): Whether to add ``mAP-trapezoid``, the mean of the trapezoid AP of the original MATLAB code.
+            Defaults to False.
+        chunk_size (int, optional): Queries in a block of distances. By default about 100 MB of distances, less where
+            memory is scarce.
         num_threads (int, optional): Threads that count ranks on the CPU. By default as many as pay off.
 
     Returns:
         dict: ``mAP``, ``mINP`` and ``rank-k`` for each k, in percent, and the integers ``num_queries`` and
-        ``num_valid_queries``.
+        ``num_valid_queries``. With draws also ``mAP-std`` and so on, and ``num_draws``.
 
     Raises:
         ValueError: If an input does not fit (the message says what was expected and what came), a feature is not
-            finite, or no query has a match.
+            finite, cameras are missing where the protocol needs them, or no query has a match (the message says why).
 
     Example:
         >>> import numpy as np
@@ -72,21 +90,23 @@ def evaluate_ranking(query_feats: Array,
         {'mAP': 50.0, 'mINP': 50.0, 'rank-1': 0.0, 'rank-2': 100.0, 'num_queries': 1, 'num_valid_queries': 1}
     """
     blocks = FeatureDistances(query_feats, gallery_feats, metric)
-    labels = _labels(query_pids, gallery_pids, query_camids, gallery_camids)
-    _check_lengths(labels, len(blocks.query), len(blocks.gallery), 'the features')
-    row_bytes, device = len(blocks.gallery) * blocks.itemsize, 'cuda' if blocks.on_cuda else 'cpu'
-    chunk_size = _chunk_size(chunk_size, len(blocks.query), row_bytes, device)
-    return _evaluate(blocks, labels, protocol, topk, chunk_size, num_threads)
+    protocol = get_protocol(protocol)
+    labels = make_labels(query_pids, gallery_pids, query_camids, gallery_camids, [protocol])
+    check_lengths(labels, len(blocks.query), len(blocks.gallery), 'the features')
+    results = evaluate_protocols(blocks, labels, [protocol], topk, trapezoid=trapezoid, device=blocks.device,
+                                 chunk_size=chunk_size, num_threads=num_threads)
+    return results[protocol.name].to_dict()
 
 
-def evaluate_distances(distances: Union[Array, Callable[[int, int], Array]],
+def evaluate_distances(distances: Union[Array, Blocks],
                        query_pids: Array,
                        gallery_pids: Array,
-                       query_camids: Array,
-                       gallery_camids: Array,
+                       query_camids: Optional[Array],
+                       gallery_camids: Optional[Array],
                        protocol: Union[str, Protocol] = 'market1501',
                        topk: Sequence[int] = (1, 5, 10, 20),
                        *,
+                       trapezoid: bool = False,
                        chunk_size: Optional[int] = None,
                        num_threads: Optional[int] = None) -> Results:
     """Score a ranking whose distances are at hand, for example after re-ranking.
@@ -98,8 +118,17 @@ def evaluate_distances(distances: Union[Array, Callable[[int, int], Array]],
 
     The other arguments, the result and the errors are those of :func:`evaluate_ranking`.
     """
-    labels = _labels(query_pids, gallery_pids, query_camids, gallery_camids)
-    _check_lengths(labels, len(labels.query_pids), len(labels.gallery_pids), 'the identities')
+    protocol = get_protocol(protocol)
+    labels = make_labels(query_pids, gallery_pids, query_camids, gallery_camids, [protocol])
+    check_lengths(labels, len(labels.query_pids), len(labels.gallery_pids), 'the identities')
+    device = distances.device if isinstance(distances, torch.Tensor) else torch.device('cpu')
+    results = evaluate_protocols(distance_blocks(distances, labels), labels, [protocol], topk, trapezoid=trapezoid,
+                                 device=device, chunk_size=chunk_size, num_threads=num_threads)
+    return results[protocol.name].to_dict()
+
+
+def distance_blocks(distances: Union[Array, Blocks], labels: Labels) -> Blocks:
+    """A function that returns checked blocks of given distances, of shape ``(stop - start, G)``."""
     shape = (len(labels.query_pids), len(labels.gallery_pids))
     if not callable(distances):
         if not isinstance(distances, torch.Tensor):
@@ -113,84 +142,123 @@ def evaluate_distances(distances: Union[Array, Callable[[int, int], Array]],
             raise ValueError(f'distances({start}, {stop}) must have shape {(stop - start, shape[1])}, '
                              f'got {tuple(block.shape)}')
         block = as_float(block)
-        block = block.clone() if isinstance(block, torch.Tensor) else np.array(block, order='C')
         lowest = block.amin(1).cpu().numpy() if isinstance(block, torch.Tensor) else block.min(axis=1)
         if np.isnan(lowest).any():
             raise ValueError(f'distances has NaN in {named_rows(np.isnan(lowest))} (counted from row {start})')
         return block
 
-    device = 'cuda' if isinstance(distances, torch.Tensor) and distances.is_cuda else 'cpu'
-    chunk_size = _chunk_size(chunk_size, shape[0], shape[1] * 8, device)
-    return _evaluate(blocks, labels, protocol, topk, chunk_size, num_threads)
+    return blocks
 
 
-def _evaluate(blocks: Callable[[int, int], Array], labels: Labels, protocol: Union[str, Protocol],
-              topk: Sequence[int], chunk_size: int, num_threads: Optional[int]) -> Results:
-    protocol, topk = get_protocol(protocol), _check_topk(topk)
+def evaluate_protocols(blocks: Blocks,
+                       labels: Labels,
+                       protocols: Sequence[Protocol],
+                       topk: Sequence[int] = (1, 5, 10, 20),
+                       *,
+                       trapezoid: bool = False,
+                       device: Union[str, torch.device] = 'cpu',
+                       chunk_size: Optional[int] = None,
+                       num_threads: Optional[int] = None) -> dict[str, ProtocolResult]:
+    """Score one ranking under several protocols; each block of distances is computed once.
+
+    Args:
+        blocks (Callable): ``blocks(start, stop)`` returns distances of shape ``(stop - start, G)``, in an array or a
+            tensor; it may use the same memory again.
+        labels (Labels): See :func:`make_labels`.
+        protocols (Sequence[Protocol]): Rows of the protocol table.
+        device (str | torch.device): Where the blocks lie. Defaults to ``'cpu'``.
+
+    The other arguments are those of :func:`evaluate_ranking`.
+
+    Returns:
+        dict[str, ProtocolResult]: By the names of the protocols.
+    """
+    topk = check_topk(topk)
+    names = [protocol.name for protocol in protocols]
+    if len(set(names)) != len(names) or not names:
+        raise ValueError(f'protocols must be one or more of different names, got {names}')
     if num_threads is not None and num_threads < 1:
         raise ValueError(f'num_threads must be None or at least 1, got {num_threads}')
-    return _score(match_ranks(blocks, labels, protocol, chunk_size, num_threads), protocol, topk)
+    chunk_size = _chunk_size(chunk_size, len(labels.query_pids), len(labels.gallery_pids), torch.device(device))
+    tasks = [_ProtocolTask(protocol, labels) for protocol in protocols]
+    rankings = [ranking for task in tasks for ranking in task.rankings]
+
+    def draw(block: Array, start: int) -> None:
+        for task in tasks:
+            task.draw(block, start)
+
+    ranks = iter(match_ranks(blocks, labels, rankings, chunk_size, num_threads, each_block=draw))
+    return {task.protocol.name: task.result([next(ranks) for _ in task.rankings], topk, trapezoid) for task in tasks}
 
 
-def _score(ranks: Ranks, protocol: Protocol, topk: Sequence[int]) -> Results:
-    """Average precision and the rest from the ranks of the matches."""
-    counts, ranks = ranks
-    valid = counts[counts > 0]
-    if not len(valid):
-        raise ValueError(f'none of the {len(counts)} queries has a match in the gallery under the protocol '
-                         f'"{protocol.name}", which {protocol.summary}: check the identities and cameras of both')
-    ends = np.cumsum(valid)
-    starts = ends - valid
-    found = np.arange(1, len(ranks) + 1) - np.repeat(starts, valid)
-    first, last = ranks[starts], ranks[ends - 1]
-    results = {'mAP': _percent(np.add.reduceat(found / ranks, starts) / valid), 'mINP': _percent(valid / last)}
-    results.update({f'rank-{k}': _percent(first <= k) for k in topk})
-    return dict(results, num_queries=len(counts), num_valid_queries=len(valid))
+class _ProtocolTask:
+    """One protocol during a pass over the blocks: what it ranks, what it draws, and the result in the end."""
+
+    def __init__(self, protocol: Protocol, labels: Labels) -> None:
+        self.protocol, self.labels = protocol, labels
+        self.trials = make_trials(protocol.draws, labels) if protocol.draws else []
+        self._shots = [SingleShotRanks(trial, protocol, labels) for trial in self.trials]
+        self._drawn: list[list[np.ndarray]] = [[] for _ in self.trials]
+        junk = protocol.junk(labels.gallery_pids)
+        everybody = Trial(np.empty(0), np.ones(len(labels.query_pids), bool), np.ones(len(junk), bool))
+        # Trials of the same identities share one ranking of all their images.
+        shown = [everybody] if not self.trials else self.trials[:1] if same_identities(self.trials) else self.trials
+        self.rankings = [Ranking(protocol, junk | ~trial.gallery, trial.queries) for trial in shown]
+
+    def draw(self, block: Array, start: int) -> None:
+        """Rank the drawn matches of a block of distances."""
+        if self.trials:
+            tensor = as_tensor(block)
+            labels = self.labels.rows(start, start + len(tensor))
+            for shots, drawn in zip(self._shots, self._drawn):
+                drawn.append(shots(tensor, labels, start))
+
+    def result(self, ranks: list[Ranks], topk: Sequence[int], trapezoid: bool) -> ProtocolResult:
+        """Scores from the ranks of the matches, one for each of the rankings."""
+        if not any(counts.any() for counts, _ in ranks):
+            raise ValueError(no_match_message(self.labels, self.protocol))
+        counts = dict(num_queries=len(self.labels.query_pids),
+                      num_valid_queries=int(np.any([counts > 0 for counts, _ in ranks], axis=0).sum()),
+                      exclusions=count_exclusions(self.labels, self.protocol))
+        ks = np.arange(1, CURVE_LENGTH + 1)
+        if not self.trials:
+            first = first_ranks(ranks[0])
+            scores = precision_scores(ranks[0], trapezoid)
+            scores.update({f'rank-{k}': value for k, value in zip(topk, cmc(first, topk).tolist())})
+            return ProtocolResult(scores, cmc(first, ks), **counts)
+        drawn = [np.concatenate(blocks) for blocks in self._drawn]
+        trials = [self._trial_scores(ranks[i if len(ranks) > 1 else 0], drawn[i][drawn[i] > 0], topk, trapezoid)
+                  for i in range(len(drawn)) if (drawn[i] > 0).any()]
+        means = {key: float(np.mean([scores[key] for scores in trials])) for key in trials[0]}
+        stds = {f'{key}-std': float(np.std([scores[key] for scores in trials])) for key in trials[0]}
+        curve = np.mean([cmc(row[row > 0], ks) for row in drawn if (row > 0).any()], axis=0)
+        return ProtocolResult({**means, **stds}, curve, num_draws=len(trials), **counts)
+
+    @staticmethod
+    def _trial_scores(ranks: Ranks, drawn: np.ndarray, topk: Sequence[int], trapezoid: bool) -> dict[str, float]:
+        scores = precision_scores(ranks, trapezoid)
+        scores.update({f'rank-{k}': value for k, value in zip(topk, cmc(drawn, topk).tolist())})
+        return scores
 
 
-def _percent(values: np.ndarray) -> float:
-    return 100 * float(np.mean(values))
-
-
-def _chunk_size(chunk_size: Optional[int], num_queries: int, row_bytes: int, device: str) -> int:
+def _chunk_size(chunk_size: Optional[int], num_queries: int, num_gallery: int, device: torch.device) -> int:
     """The given number of rows, or as many as fit, in blocks of nearly equal size."""
     if chunk_size is None:
-        rows = max(1, BLOCK_BYTES[device] // row_bytes)
+        block_bytes = min(BLOCK_BYTES[device.type], int(BLOCK_SHARE * available_bytes(device)))
+        rows = max(1, block_bytes // (num_gallery * 4))
         return math.ceil(num_queries / math.ceil(num_queries / rows))
     if chunk_size < 1:
         raise ValueError(f'chunk_size must be None or at least 1, got {chunk_size}')
     return chunk_size
 
 
-def _check_topk(topk: Any) -> tuple[int, ...]:
+def check_topk(topk: Any) -> tuple[int, ...]:
+    """The ranks to report as a tuple.
+
+    Raises:
+        ValueError: If they are not one or more integers of at least 1.
+    """
     topk = (topk, ) if isinstance(topk, int) else tuple(topk)
     if not topk or any(isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1 for k in topk):
         raise ValueError(f'topk must be one or more integers of at least 1, got {topk}')
     return topk
-
-
-def _labels(query_pids: Any, gallery_pids: Any, query_camids: Any, gallery_camids: Any) -> Labels:
-    return Labels(
-        _integers(query_pids, 'query_pids'), _integers(gallery_pids, 'gallery_pids'),
-        _integers(query_camids, 'query_camids'), _integers(gallery_camids, 'gallery_camids'))
-
-
-def _integers(values: Any, name: str) -> np.ndarray:
-    if isinstance(values, torch.Tensor):
-        values = values.detach().cpu().numpy()
-    values = np.asarray(values)
-    if values.ndim != 1 or not len(values) or values.dtype.kind not in 'iu':
-        raise ValueError(f'{name} must be integers of shape (rows,) with at least one row, '
-                         f'got {values.dtype} of shape {values.shape}')
-    # Narrow integers compare faster; 64 bits are kept where they are needed.
-    narrow = np.iinfo(np.int32)
-    fits = narrow.min <= values.min() and values.max() <= narrow.max
-    return values.astype(np.int32 if fits else np.int64)
-
-
-def _check_lengths(labels: Labels, num_queries: int, num_gallery: int, source: str) -> None:
-    for split, expected in (('query', num_queries), ('gallery', num_gallery)):
-        for kind in ('pids', 'camids'):
-            actual = len(getattr(labels, f'{split}_{kind}'))
-            if actual != expected:
-                raise ValueError(f'{split}_{kind} must have {expected} rows as {source}, got {actual}')

@@ -1,6 +1,6 @@
 """Metrics that mmengine's evaluator runs."""
 
-from .feature_metric import FeatureMetric, Features
+from .feature_metric import FeatureMetric
 from .reid_metric import ReIDMetric
 
-__all__ = ['FeatureMetric', 'Features', 'ReIDMetric']
+__all__ = ['FeatureMetric', 'ReIDMetric']

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import ExitStack
 from typing import Any, Optional
 
 import torch
@@ -10,26 +10,11 @@ from mmengine.dist import all_gather, broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-#: Splits that take part in an evaluation; a sample carries its position here.
-SPLITS = ('query', 'gallery')
+from mmreid.evaluation.retrieval_data import NEEDED_SPLITS, SPLITS, Features
+from mmreid.utils.memory import Cost, measured
+
 #: What a predicted sample must carry.
 NEEDED = ('feature', 'pid', 'camid', 'split', 'sample_idx')
-
-
-@dataclass
-class Features:
-    """Features of one split in the order of the dataset.
-
-    ``feats`` is a float32 CPU tensor ``(N, C)``; ``pids``, ``camids`` and ``sample_idx`` are int64 tensors ``(N,)``.
-    """
-
-    feats: torch.Tensor
-    pids: torch.Tensor
-    camids: torch.Tensor
-    sample_idx: torch.Tensor
-
-    def __len__(self) -> int:
-        return len(self.feats)
 
 
 class FeatureMetric(BaseMetric):
@@ -47,12 +32,17 @@ class FeatureMetric(BaseMetric):
 
     default_prefix = ''
 
+    #: Splits without which nothing can be computed.
+    needed_splits = NEEDED_SPLITS
+
     def __init__(self, collect_device: str = 'cpu', prefix: Optional[str] = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        self.extraction = Cost()
+        self._extracting = ExitStack()
 
     @abstractmethod
-    def compute(self, query: Features, gallery: Features) -> dict:
-        """Compute the metrics on the main process."""
+    def compute(self, splits: dict[str, Features]) -> dict:
+        """Compute the metrics on the main process from the features of each split."""
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the features and annotations of a batch of predicted samples, given as dicts.
@@ -70,6 +60,10 @@ class FeatureMetric(BaseMetric):
             if sample['split'] not in SPLITS:
                 raise ValueError(f'split must be one of {", ".join(SPLITS)} in evaluation, got {sample["split"]!r} '
                                  f'for the sample {sample["sample_idx"]}')
+        if not self.results:  # from the first batch on; time and memory of this process
+            self._extracting.close()
+            device = torch.as_tensor(data_samples[0]['feature']).device
+            self.extraction = self._extracting.enter_context(measured(device))
         feats = torch.stack([torch.as_tensor(sample['feature']).detach() for sample in data_samples])
         ids = [[int(sample['sample_idx']), int(sample['pid']), int(sample['camid']), SPLITS.index(sample['split'])]
                for sample in data_samples]
@@ -87,6 +81,7 @@ class FeatureMetric(BaseMetric):
         Raises:
             ValueError: If samples are missing or in contradiction, or the metric cannot be computed; on every process.
         """
+        self._extracting.close()
         try:
             feats, ids = gather_rows(*concatenate(self.results))
         finally:
@@ -118,12 +113,12 @@ class FeatureMetric(BaseMetric):
             rows = ids[~finite, 0].tolist()
             raise ValueError(f'the features of {len(rows)} samples are NaN or infinite, sample_idx: '
                              f'{", ".join(map(str, rows[:10]))}{", ..." if len(rows) > 10 else ""}')
-        query, gallery = (_rows_of(feats, ids, split) for split in range(len(SPLITS)))
-        for name, found in zip(SPLITS, (query, gallery)):
-            if not len(found):
+        splits = {name: _rows_of(feats, ids, number) for number, name in enumerate(SPLITS)}
+        for name in self.needed_splits:
+            if not len(splits[name]):
                 raise ValueError(f'there is no {name} image among the {len(ids)} evaluated samples: the test dataset '
-                                 f'must hold both query and gallery')
-        return self.compute(query, gallery)
+                                 f'must hold {" and ".join(self.needed_splits)}')
+        return self.compute({name: split for name, split in splits.items() if len(split)})
 
 
 def concatenate(results: list) -> tuple[torch.Tensor, torch.Tensor]:

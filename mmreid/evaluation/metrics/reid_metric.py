@@ -1,19 +1,21 @@
 """CMC, mAP and mINP of a test set."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Optional, Union
 
-import numpy as np
-import torch
 from mmengine.logging import print_log
 
-from mmreid.evaluation.functional import evaluate_ranking, get_protocol
+from mmreid.evaluation.feature_files import write_features
+from mmreid.evaluation.functional import get_protocol
+from mmreid.evaluation.functional.protocols import Protocol
+from mmreid.evaluation.functional.ranking import check_topk
+from mmreid.evaluation.report import RetrievalReport
+from mmreid.evaluation.retrieval import evaluate_retrieval
+from mmreid.evaluation.retrieval_data import Features, RetrievalData
 from mmreid.registry import METRICS, TASK_UTILS
 from mmreid.utils.distance import check_metric
 
-from .feature_metric import FeatureMetric, Features
-from .tables import text_table
+from .feature_metric import FeatureMetric
 
 
 @METRICS.register_module()
@@ -21,80 +23,81 @@ class ReIDMetric(FeatureMetric):
     """Retrieval metrics of person re-identification, under one or several protocols.
 
     The query / gallery split travels with the samples, so nothing depends on the order of rows, and neither the number
-    of processes nor padding changes a digit. A table of the results is logged.
+    of processes nor padding changes a digit. A table of the results, of what was dropped and why, and of the time and
+    memory of each stage is logged.
 
     Args:
-        protocols (Sequence[str]): Names in :data:`mmreid.evaluation.PROTOCOLS`. Defaults to ``('market1501', )``.
+        protocols (Sequence[str | Protocol]): Names in :data:`mmreid.evaluation.PROTOCOLS`, or protocols. Defaults to
+            ``('market1501', )``.
         metric (str): ``'cosine'``, ``'euclidean'`` or ``'sqeuclidean'``. Defaults to ``'cosine'``.
         topk (Sequence[int]): Ranks of the CMC curve to report. Defaults to (1, 5, 10, 20).
-        post_processors (Sequence[dict | Callable]): Applied one after another to the features before they are ranked,
-            each ``(query_feats, gallery_feats) -> (query_feats, gallery_feats)``, built from ``TASK_UTILS``.
-            Defaults to none.
+        post_processors (Sequence[dict | Callable]): Applied one after another before ranking, each
+            ``RetrievalData -> RetrievalData`` (see :class:`mmreid.evaluation.PostProcessor`), built from
+            ``TASK_UTILS``. Defaults to none.
+        trapezoid (bool): Whether to add ``mAP-trapezoid``, the AP of the original MATLAB code. Defaults to False.
+        device (str, optional): Where to post-process and rank. Defaults to None: a CUDA device if there is one with
+            room for the features, else the CPU.
         dump (str, optional): File ``*.npz`` to which the extracted features are written, before any post-processing:
-            ``query_feats``, ``query_pids``, ``query_camids``, ``query_sample_idx`` and the same for ``gallery``.
+            ``query_feats``, ``query_pids``, ``query_camids``, ``query_sample_idx`` and the same for the other splits.
             Defaults to none.
+        report (str, optional): File ``*.json`` for the whole result, with CMC curves and counts. Defaults to none.
         collect_device (str): ``'cpu'`` or ``'gpu'``, as in mmengine. Defaults to ``'cpu'``.
         prefix (str, optional): Prefix of the keys. Defaults to none: keys are ``market1501/mAP``,
             ``market1501/mINP``, ``market1501/rank-1`` and so on, in percent.
 
     Raises:
-        ValueError: If a protocol or the metric is unknown, a protocol is named twice, or ``dump`` has another suffix.
+        ValueError: If a protocol or the metric is unknown, a protocol is named twice, or a file has another suffix.
 
     Example:
         >>> test_evaluator = dict(type='ReIDMetric', protocols=('market1501', 'nd'), metric='cosine')
     """
 
     def __init__(self,
-                 protocols: Sequence[str] = ('market1501', ),
+                 protocols: Union[str, Sequence[Union[str, Protocol]]] = ('market1501', ),
                  metric: str = 'cosine',
                  topk: Sequence[int] = (1, 5, 10, 20),
                  post_processors: Sequence[Union[dict, Callable]] = (),
+                 trapezoid: bool = False,
+                 device: Optional[str] = None,
                  dump: Optional[str] = None,
+                 report: Optional[str] = None,
                  collect_device: str = 'cpu',
                  prefix: Optional[str] = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
-        protocols = (protocols, ) if isinstance(protocols, str) else protocols
-        self.protocols = [get_protocol(protocol) for protocol in protocols]
-        names = [protocol.name for protocol in self.protocols]
-        if not names or len(set(names)) != len(names):
-            raise ValueError(f'protocols must name one or more different protocols, got {names}')
+        self.protocols = unique_protocols(protocols)
         self.metric = check_metric(metric)
-        self.topk = (topk, ) if isinstance(topk, int) else tuple(topk)
+        self.topk = check_topk(topk)
         self.post_processors = [TASK_UTILS.build(item) if isinstance(item, dict) else item for item in post_processors]
-        if dump is not None and not str(dump).endswith('.npz'):
-            raise ValueError(f'dump must name a file that ends in .npz, got {str(dump)!r}')
-        self.dump = dump
+        for name, path, suffix in (('dump', dump, '.npz'), ('report', report, '.json')):
+            if path is not None and not str(path).endswith(suffix):
+                raise ValueError(f'{name} must name a file that ends in {suffix}, got {str(path)!r}')
+        self.trapezoid, self.device, self.dump, self.report = trapezoid, device, dump, report
+        #: What the last evaluation found, on the main process.
+        self.last_report: Optional[RetrievalReport] = None
 
-    def compute(self, query: Features, gallery: Features) -> dict:
-        """Rank under every protocol, log the table and return the metrics."""
+    def compute(self, splits: dict[str, Features]) -> dict:
+        """Post-process, rank under every protocol, log the tables and return the metrics."""
         if self.dump is not None:
-            self._write(query=query, gallery=gallery)
-        feats = query.feats, gallery.feats
-        for post_process in self.post_processors:
-            feats = post_process(*feats)
-        results = {
-            protocol.name: evaluate_ranking(*feats, query.pids, gallery.pids, query.camids, gallery.camids,
-                                            protocol=protocol, metric=self.metric, topk=self.topk)
-            for protocol in self.protocols
-        }
-        print_log(self._table(results, gallery.pids), logger='current')
-        return {f'{name}/{key}': value for name, result in results.items() for key, value in result.items()
-                if not key.startswith('num_')}
+            write_features(self.dump, splits)
+            print_log(f'features written to {self.dump}', logger='current')
+        found = evaluate_retrieval(RetrievalData(metric=self.metric, **splits), self.protocols, self.post_processors,
+                                   self.topk, trapezoid=self.trapezoid, device=self.device,
+                                   stages={'extraction': self.extraction})
+        self.last_report = found
+        print_log(found.text(), logger='current')
+        if self.report is not None:
+            found.write(self.report)
+        return found.metrics()
 
-    def _write(self, **splits: Features) -> None:
-        """Write the features of both splits to the file ``dump``."""
-        arrays = {f'{split}_{key}': value.numpy() for split, features in splits.items()
-                  for key, value in vars(features).items()}
-        Path(self.dump).parent.mkdir(parents=True, exist_ok=True)
-        np.savez(self.dump, **arrays)
-        print_log(f'features written to {self.dump}', logger='current')
 
-    def _table(self, results: dict, gallery_pids: torch.Tensor) -> str:
-        """One row a protocol: what was compared, and the metrics in percent."""
-        scores = [key for key in next(iter(results.values())) if not key.startswith('num_')]
-        rows = [[protocol.name, self.metric,
-                 '{num_valid_queries}/{num_queries}'.format(**results[protocol.name]),
-                 str(len(gallery_pids)), str(int(protocol.junk(gallery_pids).sum()))] +
-                [f'{results[protocol.name][key]:.2f}' for key in scores] for protocol in self.protocols]
-        title = 'Retrieval results in %; queries: with a match / all; gallery: all images, of which junk is dropped'
-        return f'{title}\n{text_table(["protocol", "metric", "queries", "gallery", "junk", *scores], rows)}'
+def unique_protocols(protocols: Union[str, Sequence[Union[str, Protocol]]]) -> list[Protocol]:
+    """Look up protocols by name.
+
+    Raises:
+        ValueError: If there are none, one is unknown, or one is named twice.
+    """
+    rows = [get_protocol(row) for row in ([protocols] if isinstance(protocols, (str, Protocol)) else protocols)]
+    names = [row.name for row in rows]
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f'protocols must name one or more different protocols, got {names}')
+    return rows

@@ -1,0 +1,150 @@
+"""Features on disk: what ``tools/test.py --dump`` writes, and what comes from elsewhere."""
+
+import csv
+from pathlib import Path
+from typing import Any, Optional, Union
+
+import numpy as np
+import torch
+
+from mmreid.utils.features import as_tensor, named_rows
+
+from .retrieval_data import Features
+
+#: Splits a file may hold. ``train`` is for fitting, the others for evaluation.
+FILE_SPLITS = ('query', 'gallery', 'multi_query', 'train')
+FORMAT = ('arrays <split>_feats (N, C) float and <split>_pids (N,) integer, <split>_camids (N,) integer where cameras '
+          f'are known, for the splits {", ".join(FILE_SPLITS)}')
+
+PathLike = Union[str, Path]
+
+
+class FeatureFileError(ValueError):
+    """A file of features that cannot be used; the message says what was expected."""
+
+
+def write_features(path: PathLike, splits: dict[str, Features]) -> None:
+    """Write features, identities, cameras and row numbers of some splits to a file ``*.npz``."""
+    arrays = {f'{name}_{key}': value.cpu().numpy() for name, features in splits.items()
+              for key, value in vars(features).items() if value is not None}
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    np.savez(path, **arrays)
+
+
+def read_features(path: PathLike, labels: Optional[PathLike] = None) -> dict[str, Features]:
+    """Read the features of each split.
+
+    Args:
+        path (str | Path): ``*.npz`` with the arrays ``<split>_feats`` ``(N, C)``, ``<split>_pids`` ``(N,)`` and, where
+            cameras are known, ``<split>_camids`` ``(N,)``; or ``*.npy`` with one matrix ``(N, C)``, which is mapped and
+            not read into memory.
+        labels (str | Path, optional): For a matrix a CSV file with a header and a line for each of its rows: columns
+            ``split``, ``pid`` and, where cameras are known, ``camid``. Rows of a split that stand together are not
+            copied.
+
+    Returns:
+        dict[str, Features]: By split.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        FeatureFileError: If a file lacks something, or lengths or types do not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no file of features {path}')
+    if path.suffix == '.npz':
+        if labels is not None:
+            raise FeatureFileError(f'{path} holds its labels itself; a CSV file belongs to a matrix *.npy')
+        return _read_npz(path)
+    if path.suffix != '.npy':
+        raise FeatureFileError(f'features must come as *.npz or as *.npy with a CSV file of labels, got {path}')
+    if labels is None:
+        raise FeatureFileError(f'{path} holds a matrix alone; a CSV file with the columns split, pid, camid and a line '
+                               'for each row must come with it')
+    try:
+        matrix = np.load(path, mmap_mode='r', allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise FeatureFileError(f'{path} cannot be read as a matrix: {error}') from error
+    return _read_matrix(matrix, path, Path(labels))
+
+
+def _read_npz(path: Path) -> dict[str, Features]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (OSError, ValueError, EOFError) as error:
+        raise FeatureFileError(f'{path} cannot be read: {error}') from error
+    splits = {}
+    for split in FILE_SPLITS:
+        found = {key: arrays.get(f'{split}_{key}') for key in ('feats', 'pids', 'camids', 'sample_idx')}
+        if found['feats'] is None and found['pids'] is None:
+            continue
+        missing = [f'{split}_{key}' for key in ('feats', 'pids') if found[key] is None]
+        if missing:
+            raise FeatureFileError(f'{path} lacks {", ".join(missing)}; needed: {FORMAT}')
+        splits[split] = _features(found['feats'], found['pids'], found['camids'], f'{path}, {split}',
+                                  found['sample_idx'])
+    if not splits:
+        raise FeatureFileError(f'{path} has no features; needed: {FORMAT}; '
+                               f'found: {", ".join(sorted(arrays)) or "nothing"}')
+    return splits
+
+
+def _read_matrix(matrix: np.ndarray, path: Path, labels: Path) -> dict[str, Features]:
+    if not labels.is_file():
+        raise FileNotFoundError(f'there is no file of labels {labels}')
+    with open(labels, newline='', encoding='utf-8') as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        if not {'split', 'pid'} <= set(columns):
+            raise FeatureFileError(f'{labels} needs a header with split, pid and, where known, camid; '
+                                   f'found: {", ".join(columns) or "nothing"}')
+        rows = list(reader)
+    if matrix.ndim != 2 or len(rows) != len(matrix):
+        raise FeatureFileError(f'{labels} has {len(rows)} lines below its header, {path} has shape {matrix.shape}: a '
+                               'line is needed for each row')
+    names = np.array([row['split'] for row in rows])
+    unknown = sorted(set(names.tolist()) - set(FILE_SPLITS))
+    if unknown:
+        raise FeatureFileError(f'{labels} has the split {unknown[0]!r}; known: {", ".join(FILE_SPLITS)}')
+    pids = _column(rows, 'pid', labels)
+    camids = _column(rows, 'camid', labels) if 'camid' in columns else None
+    splits = {}
+    for split in FILE_SPLITS:
+        chosen = np.flatnonzero(names == split)
+        if len(chosen):
+            together = chosen[-1] - chosen[0] + 1 == len(chosen)
+            part = slice(chosen[0], chosen[-1] + 1) if together else chosen
+            splits[split] = _features(matrix[part], pids[part], None if camids is None else camids[part],
+                                      f'{path}, {split}', chosen)
+    return splits
+
+
+def _column(rows: list[dict], name: str, labels: Path) -> np.ndarray:
+    values = []
+    for number, row in enumerate(rows, 2):
+        try:
+            values.append(int(row[name]))
+        except (TypeError, ValueError):
+            raise FeatureFileError(f'{labels}, line {number}: {name} must be an integer, got {row[name]!r}') from None
+    return np.array(values, dtype=np.int64)
+
+
+def _features(feats: Any, pids: Any, camids: Any, name: str, sample_idx: Any) -> Features:
+    if feats.ndim != 2 or 0 in feats.shape or feats.dtype.kind not in 'fiu':
+        raise FeatureFileError(f'{name}: features must be real numbers of shape (N, C) with at least one row, got '
+                               f'{feats.dtype} of shape {feats.shape}')
+    for key, values in (('pids', pids), ('camids', camids)):
+        if values is not None and (values.shape != (len(feats), ) or values.dtype.kind not in 'iu'):
+            raise FeatureFileError(f'{name}: {key} must be {len(feats)} integers, got {values.dtype} of shape '
+                                   f'{values.shape}')
+    if feats.dtype not in (np.float32, np.float64):
+        feats = feats.astype(np.float32)
+    # Before anything is computed with them; row by row, so that a mapped file stays on disk.
+    with np.errstate(over='ignore', invalid='ignore'):
+        finite = np.isfinite(np.einsum('ij->i', feats))
+    if not finite.all():
+        raise FeatureFileError(f'{name}: NaN or infinite features in {named_rows(~finite)}')
+    integers = [None if values is None else torch.from_numpy(np.asarray(values, dtype=np.int64))
+                for values in (pids, camids, np.arange(len(feats)) if sample_idx is None else sample_idx)]
+    return Features(as_tensor(feats), *integers)
