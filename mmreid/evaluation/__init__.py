@@ -13,7 +13,7 @@ from .functional import (
                          evaluate_ranking,
                          get_protocol,
 )
-from .metrics import FeatureMetric, ReIDMetric
+from .metrics import FeatureDump, FeatureMetric, ReIDMetric
 from .post_processing import (
                          PCA,
                          DropJunk,
@@ -30,8 +30,8 @@ from .retrieval import evaluate_retrieval
 from .retrieval_data import Features, RetrievalData
 
 __all__ = [
-    'PCA', 'PROTOCOLS', 'Draws', 'DropJunk', 'FeatureFileError', 'FeatureMetric', 'FeatureTransform', 'Features',
-    'KReciprocalReRanking', 'L2Normalize', 'MultiQuery', 'PostProcessor', 'Protocol', 'ProtocolResult',
+    'PCA', 'PROTOCOLS', 'Draws', 'DropJunk', 'FeatureDump', 'FeatureFileError', 'FeatureMetric', 'FeatureTransform',
+    'Features', 'KReciprocalReRanking', 'L2Normalize', 'MultiQuery', 'PostProcessor', 'Protocol', 'ProtocolResult',
     'QueryExpansion', 'ReIDMetric', 'RetrievalData', 'RetrievalReport', 'evaluate_distances', 'evaluate_protocols',
     'evaluate_ranking', 'evaluate_retrieval', 'get_protocol', 'k_reciprocal_rerank', 'pool_multi_query',
     'read_features', 'write_features'

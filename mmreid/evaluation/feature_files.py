@@ -9,12 +9,10 @@ import torch
 
 from mmreid.utils.features import as_tensor, named_rows
 
-from .retrieval_data import Features
+from .retrieval_data import SPLITS, Features
 
-#: Splits a file may hold. ``train`` is for fitting, the others for evaluation.
-FILE_SPLITS = ('query', 'gallery', 'multi_query', 'train')
 FORMAT = ('arrays <split>_feats (N, C) float and <split>_pids (N,) integer, <split>_camids (N,) integer where cameras '
-          f'are known, for the splits {", ".join(FILE_SPLITS)}')
+          f'are known, for the splits {", ".join(SPLITS)}')
 
 PathLike = Union[str, Path]
 
@@ -75,7 +73,7 @@ def _read_npz(path: Path) -> dict[str, Features]:
     except (OSError, ValueError, EOFError) as error:
         raise FeatureFileError(f'{path} cannot be read: {error}') from error
     splits = {}
-    for split in FILE_SPLITS:
+    for split in SPLITS:
         found = {key: arrays.get(f'{split}_{key}') for key in ('feats', 'pids', 'camids', 'sample_idx')}
         if found['feats'] is None and found['pids'] is None:
             continue
@@ -104,13 +102,13 @@ def _read_matrix(matrix: np.ndarray, path: Path, labels: Path) -> dict[str, Feat
         raise FeatureFileError(f'{labels} has {len(rows)} lines below its header, {path} has shape {matrix.shape}: a '
                                'line is needed for each row')
     names = np.array([row['split'] for row in rows])
-    unknown = sorted(set(names.tolist()) - set(FILE_SPLITS))
+    unknown = sorted(set(names.tolist()) - set(SPLITS))
     if unknown:
-        raise FeatureFileError(f'{labels} has the split {unknown[0]!r}; known: {", ".join(FILE_SPLITS)}')
+        raise FeatureFileError(f'{labels} has the split {unknown[0]!r}; known: {", ".join(SPLITS)}')
     pids = _column(rows, 'pid', labels)
     camids = _column(rows, 'camid', labels) if 'camid' in columns else None
     splits = {}
-    for split in FILE_SPLITS:
+    for split in SPLITS:
         chosen = np.flatnonzero(names == split)
         if len(chosen):
             together = chosen[-1] - chosen[0] + 1 == len(chosen)

@@ -6,9 +6,11 @@ from typing import Optional
 
 import torch
 
-#: Splits that take part in an evaluation; a sample carries its position here.
-SPLITS = ('query', 'gallery', 'multi_query')
-#: Those that a test set must have.
+#: All splits; features are gathered with the position of their split here.
+SPLITS = ('query', 'gallery', 'multi_query', 'train')
+#: Those that take part in an evaluation.
+EVALUATED_SPLITS = ('query', 'gallery', 'multi_query')
+#: Those that an evaluation must have.
 NEEDED_SPLITS = ('query', 'gallery')
 
 
@@ -62,7 +64,7 @@ class RetrievalData:
 
     def splits(self) -> dict[str, Features]:
         """The splits that are there, by name."""
-        return {name: getattr(self, name) for name in SPLITS if getattr(self, name) is not None}
+        return {name: getattr(self, name) for name in EVALUATED_SPLITS if getattr(self, name) is not None}
 
     def map_feats(self, function: Callable[[torch.Tensor], torch.Tensor]) -> 'RetrievalData':
         """Apply a function to the features of each split."""

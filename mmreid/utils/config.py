@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.runner import Runner
+
+from .option_action import OptionAction
 
 #: Top-level keys that a runner or a part of it reads.
 KNOWN_KEYS = frozenset(set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}) | {
@@ -27,7 +29,7 @@ class ConfigError(ValueError):
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that training and testing share."""
     parser.add_argument('--work-dir', help='folder of logs and checkpoints (default: work_dirs/<method>/<config name>)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE',
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction, metavar='KEY=VALUE',
                         help='change config entries, for example optim_wrapper.optimizer.lr=0.02')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
                         help='how processes are started (the dist_*.sh scripts use pytorch)')

@@ -80,12 +80,11 @@ def k_reciprocal_rerank(query_feats: Array,
         ValueError: If a parameter is out of its range, shapes or types do not fit, or a feature is not finite.
     """
     distances = KReciprocalDistances(query_feats, gallery_feats, k1, k2, lambda_value, metric=metric, variant=variant,
-                                     backend=backend)
-    result = distances.gallery.new_empty(len(distances.query), len(distances.gallery))
+                                     backend=backend, keep=True)
+    result = distances.kept
     step = distances.rows_at_a_time
     for start in range(0, len(result), step):
-        stop = min(start + step, len(result))
-        distances.fill(result[start:stop], start, stop)
+        distances.fill(result[start:start + step], start, min(start + step, len(result)))
     return result if isinstance(query_feats, torch.Tensor) else result.numpy()
 
 
@@ -94,11 +93,13 @@ class KReciprocalDistances:
 
     ``distances(start, stop)`` returns those of the queries ``start`` to ``stop``, of shape ``(stop - start, G)``, a
     tensor in memory that the next call uses again. The encoding is computed when the object is made. Arguments and
-    errors are those of :func:`k_reciprocal_rerank`.
+    errors are those of :func:`k_reciprocal_rerank`, and ``keep``: whether the squared distances of queries and gallery,
+    which the search for neighbours computes anyway, are to be kept in ``kept`` ``(Q, G)``.
     """
 
     def __init__(self, query_feats: Array, gallery_feats: Array, k1: int = 20, k2: int = 6, lambda_value: float = 0.3,
-                 *, metric: str = 'euclidean', variant: str = 'original', backend: str = 'builtin') -> None:
+                 *, metric: str = 'euclidean', variant: str = 'original', backend: str = 'builtin',
+                 keep: bool = False) -> None:
         query, gallery = same_kind(as_matrix(query_feats, 'query_feats'), as_matrix(gallery_feats, 'gallery_feats'))
         check_settings(k1, k2, len(query) + len(gallery), metric, variant)
         if not 0 <= lambda_value <= 1:
@@ -111,7 +112,9 @@ class KReciprocalDistances:
             self._feats /= self._feats.norm(dim=1, keepdim=True).clamp_(min=MIN_NORM)
         self.query, self.gallery = self._feats[:len(query)], self._feats[len(query):]
         self._norms = square_norms(self._feats, 'features')
-        neighbours = self_neighbours(self._feats, max(k1 + 1, k2), backend)
+        self.kept = self.gallery.new_empty(len(query), len(gallery)) if keep else None
+        self._num_kept = 0
+        neighbours = self_neighbours(self._feats, max(k1 + 1, k2), backend, self._keep if keep else None)
         # Where all rows are equal, distances are 0, and what a product rounds them to must not be scaled up.
         farthest = neighbours.farthest[:len(query)]
         self._scale = farthest.masked_fill(farthest == 0, torch.inf)
@@ -138,11 +141,11 @@ class KReciprocalDistances:
 
     def fill(self, out: torch.Tensor, start: int, stop: int) -> torch.Tensor:
         """Write the distances of the queries ``start`` to ``stop`` into a tensor ``(stop - start, G)``."""
-        count = len(self.query)
         if self._lambda:
-            out = product(self.query[start:stop] * -2, self.gallery, out)
-            out += self._norms[count:]
-            out += self._norms[start:stop, None]
+            if not self._num_kept or out.data_ptr() != self.kept[start].data_ptr():
+                product(self.query[start:stop] * -2, self.gallery, out)
+                out += self._norms[len(self.query):]
+                out += self._norms[start:stop, None]
             out /= self._scale[start:stop, None]
             out.clamp_(0, 1)
             if self._power == 2:
@@ -155,6 +158,15 @@ class KReciprocalDistances:
         pairs, overlap = self._overlaps(start, stop)
         out.view(-1)[pairs] -= (1 - self._lambda) * overlap / (2 - overlap)
         return out
+
+    def _keep(self, rows: slice, columns: slice, block: torch.Tensor) -> None:
+        """Keep what a block has of the distances between queries and gallery."""
+        count = len(self.query)
+        height, first = min(rows.stop, count) - rows.start, max(columns.start, count)
+        if height > 0 and first < columns.stop:
+            self.kept[rows.start:rows.start + height, first - count:columns.stop - count] = \
+                block[:height, first - columns.start:]
+            self._num_kept += 1
 
     def _overlaps(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Pairs (as places in the block) whose encodings overlap, and the sum of the smaller weights of both."""

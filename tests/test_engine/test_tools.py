@@ -56,6 +56,25 @@ def test_train_test_and_dump(tmp_path, config):
         assert word in tested.stdout
     dumped = np.load(tmp_path / 'f.npz')
     assert dumped['query_feats'].shape == (8, 16) and dumped['gallery_pids'].shape == (14, )
+    report, = (tmp_path / 'test').glob('*/evaluation.json')
+    assert report.with_suffix('.png').read_bytes().startswith(b'\x89PNG')
+    scores = json.loads(report.read_text())['protocols']['market1501']['metrics']
+    assert scores == {key.split('/')[1]: pytest.approx(value, abs=1e-3) for key, value in
+                      metrics(tmp_path / 'test').items() if key.startswith('market1501/')}
+
+    # The same features from disk give the same scores, and those of the training images can be had as well.
+    done = run('analysis_tools/eval_features', tmp_path / 'f.npz')
+    assert done.returncode == 0, done.stderr
+    again = json.loads((tmp_path / 'f.eval.json').read_text())['protocols']['market1501']['metrics']
+    assert again == pytest.approx(scores)
+    for split, found in (('train', {'train': 24}), ('test', {'query': 8, 'gallery': 14})):
+        out = tmp_path / f'{split}.npz'
+        done = run('analysis_tools/extract_features', config, work_dir / 'epoch_1.pth', out, '--split', split,
+                   '--work-dir', tmp_path / 'extract')
+        assert done.returncode == 0, done.stderr
+        arrays = np.load(out)
+        assert {name: len(arrays[f'{name}_feats']) for name in found} == found
+    assert np.abs(arrays['query_feats'] - dumped['query_feats']).max() < 1e-5
 
 
 def test_two_processes_give_the_same_digits_as_one(tmp_path, config):

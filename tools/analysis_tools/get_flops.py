@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -34,6 +34,7 @@ from mmreid.evaluation.tables import text_table
 from mmreid.registry import MODELS
 from mmreid.utils.config import ConfigError, load_config
 from mmreid.utils.memory import peak_extra_bytes, seconds
+from mmreid.utils.option_action import OptionAction
 
 #: Parameters in millions that PTL states (Table 1), by backbone, depth and neck.
 PAPER = {
@@ -72,7 +73,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--amp', action='store_true', help='autocast to float16 on CUDA, to bfloat16 on a CPU')
     parser.add_argument('--no-speed', action='store_true', help='only count, measure nothing')
     parser.add_argument('--json', metavar='FILE', help='also write everything to a file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, help='key=value pairs merged into the configs')
+    parser.add_argument('--cfg-options', nargs='+', action=OptionAction, help='key=value pairs merged into the configs')
     parser.add_argument('--memory-request', type=json.loads, help=argparse.SUPPRESS)  # see memory_in_new_process
     args = parser.parse_args(argv)
     if args.device != 'cpu' and not (args.device.startswith('cuda') and torch.cuda.is_available()):

@@ -10,7 +10,7 @@ from mmengine.dist import all_gather, broadcast_object_list, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
-from mmreid.evaluation.retrieval_data import NEEDED_SPLITS, SPLITS, Features
+from mmreid.evaluation.retrieval_data import EVALUATED_SPLITS, NEEDED_SPLITS, SPLITS, Features
 from mmreid.utils.memory import Cost, measured
 
 #: What a predicted sample must carry.
@@ -32,6 +32,8 @@ class FeatureMetric(BaseMetric):
 
     default_prefix = ''
 
+    #: Splits that samples may belong to.
+    splits = EVALUATED_SPLITS
     #: Splits without which nothing can be computed.
     needed_splits = NEEDED_SPLITS
 
@@ -48,7 +50,7 @@ class FeatureMetric(BaseMetric):
         """Keep the features and annotations of a batch of predicted samples, given as dicts.
 
         Raises:
-            ValueError: If a sample lacks a field or belongs to neither query nor gallery.
+            ValueError: If a sample lacks a field or belongs to another split than those the metric takes.
         """
         if not data_samples:
             return
@@ -57,9 +59,9 @@ class FeatureMetric(BaseMetric):
             if missing:
                 raise ValueError(f'{type(self).__name__} needs the fields {", ".join(NEEDED)} in every predicted '
                                  f'sample, but {", ".join(missing)} is missing (found: {", ".join(sorted(sample))})')
-            if sample['split'] not in SPLITS:
-                raise ValueError(f'split must be one of {", ".join(SPLITS)} in evaluation, got {sample["split"]!r} '
-                                 f'for the sample {sample["sample_idx"]}')
+            if sample['split'] not in self.splits:
+                raise ValueError(f'split must be one of {", ".join(self.splits)} in evaluation, got '
+                                 f'{sample["split"]!r} for the sample {sample["sample_idx"]}')
         if not self.results:  # from the first batch on; time and memory of this process
             self._extracting.close()
             device = torch.as_tensor(data_samples[0]['feature']).device

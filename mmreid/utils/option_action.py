@@ -1,0 +1,63 @@
+"""``KEY=VALUE`` options whose values may be dicts and lists of dicts, which mmengine's action cannot read."""
+
+import argparse
+import ast
+from collections.abc import Sequence
+from typing import Any, Optional, Union
+
+from mmengine.config import DictAction
+
+
+class OptionAction(DictAction):
+    """Argparse action for ``KEY=VALUE ...``.
+
+    Values are read as mmengine's ``DictAction`` reads them, and where they have ``dict(...)`` or ``{...}`` in them as
+    the Python literals they look like; nothing is executed.
+
+    Example:
+        >>> parser.add_argument('--cfg-options', nargs='+', action=OptionAction)
+        >>> parser.parse_args(['--cfg-options', "a.steps=[dict(type='L2Normalize'), dict(type='DropJunk')]"])
+    """
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
+                 values: Optional[Union[str, Sequence[Any]]], option_string: Optional[str] = None) -> None:
+        """Put the options into the namespace."""
+        plain, literals = [], {}
+        for item in values or ():
+            key, equals, value = item.partition('=')
+            if not equals:
+                raise argparse.ArgumentError(self, f'{item!r} must have the form KEY=VALUE')
+            if 'dict(' in value or '{' in value:
+                try:
+                    literals[key] = read_literal(value)
+                except (ValueError, SyntaxError) as error:
+                    raise argparse.ArgumentError(self, f'the value of {key} cannot be read, {error}: {value}') from None
+            else:
+                plain.append(item)
+        super().__call__(parser, namespace, plain, option_string)
+        getattr(namespace, self.dest).update(literals)
+
+
+def read_literal(text: str) -> Any:
+    """Evaluate a Python literal in which dicts may be written ``dict(key=value)``.
+
+    Raises:
+        ValueError: If there is anything else than literals in it.
+        SyntaxError: If it is no Python expression.
+    """
+    return _value(ast.parse(text.strip(), mode='eval').body)
+
+
+def _value(node: ast.AST) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+        if any(keyword.arg is None for keyword in node.keywords):
+            raise ValueError('"**" is not allowed')
+        return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return {_value(key): _value(value) for key, value in zip(node.keys, node.values)}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_value(item) for item in node.elts] if isinstance(node, ast.List) else tuple(map(_value, node.elts))
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        raise ValueError(f'"{ast.unparse(node)}" is no literal (quote text)') from None

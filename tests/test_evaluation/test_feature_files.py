@@ -1,0 +1,131 @@
+"""Features on disk, of our own making and foreign."""
+
+import csv
+
+import numpy as np
+import pytest
+import torch
+
+from mmreid.evaluation import FeatureFileError, Features, read_features, write_features
+
+SIZES = dict(query=3, gallery=7, multi_query=2, train=4)
+
+
+def make_arrays(seed=0):
+    rng = np.random.default_rng(seed)
+    arrays = {}
+    for split, rows in SIZES.items():
+        arrays[f'{split}_feats'] = rng.standard_normal((rows, 5)).astype(np.float32)
+        arrays[f'{split}_pids'] = rng.integers(0, 9, rows)
+        arrays[f'{split}_camids'] = rng.integers(0, 3, rows)
+    return arrays
+
+
+def test_round_trip(tmp_path):
+    arrays = make_arrays()
+    splits = {name: Features(*(torch.from_numpy(arrays[f'{name}_{key}']) for key in ('feats', 'pids', 'camids')),
+                             torch.arange(rows) + 10) for name, rows in SIZES.items()}
+    write_features(tmp_path / 'new' / 'feats.npz', splits)
+    found = read_features(tmp_path / 'new' / 'feats.npz')
+    assert list(found) == list(SIZES)
+    for name, split in found.items():
+        for key, value in vars(splits[name]).items():
+            assert (getattr(split, key) == value).all() and getattr(split, key).dtype == value.dtype
+
+
+def test_foreign_file(tmp_path):
+    arrays = {key: value for key, value in make_arrays().items() if key.startswith(('query', 'gallery'))}
+    arrays['query_feats'] = arrays['query_feats'].astype(np.float16)
+    arrays['gallery_pids'] = arrays['gallery_pids'].astype(np.uint16)
+    del arrays['query_camids'], arrays['gallery_camids']
+    np.savez_compressed(tmp_path / 'foreign.npz', something_else=np.zeros(3), **arrays)
+    found = read_features(str(tmp_path / 'foreign.npz'))
+    assert list(found) == ['query', 'gallery']
+    assert found['query'].camids is None and found['query'].feats.dtype == torch.float32
+    assert found['gallery'].pids.dtype == torch.int64 and found['gallery'].sample_idx.tolist() == list(range(7))
+
+
+def write_matrix(folder, splits, columns=('split', 'pid', 'camid'), rows=None):
+    matrix = np.random.default_rng(0).standard_normal((len(splits), 5)).astype(np.float32)
+    np.save(folder / 'feats.npy', matrix)
+    with open(folder / 'labels.csv', 'w', newline='') as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(rows if rows is not None else
+                         [[split, number % 4, number % 3][:len(columns)] for number, split in enumerate(splits)])
+    return matrix
+
+
+def test_matrix_with_labels(tmp_path):
+    splits = ['query'] * 3 + ['gallery'] * 5
+    matrix = write_matrix(tmp_path, splits)
+    found = read_features(tmp_path / 'feats.npy', tmp_path / 'labels.csv')
+    assert (found['query'].feats.numpy() == matrix[:3]).all() and (found['gallery'].feats.numpy() == matrix[3:]).all()
+    assert found['gallery'].pids.tolist() == [3, 0, 1, 2, 3] and found['gallery'].camids.tolist() == [0, 1, 2, 0, 1]
+    # Rows that stand together are those of the file.
+    on_disk = np.load(tmp_path / 'feats.npy', mmap_mode='r+')
+    on_disk[5, 0] = 42
+    on_disk.flush()
+    assert found['gallery'].feats[2, 0] == 42
+
+
+def test_matrix_with_mixed_rows_and_without_cameras(tmp_path):
+    matrix = write_matrix(tmp_path, ['query', 'gallery', 'query', 'gallery'], columns=('split', 'pid'))
+    found = read_features(tmp_path / 'feats.npy', tmp_path / 'labels.csv')
+    assert (found['query'].feats.numpy() == matrix[::2]).all() and found['gallery'].camids is None
+    assert found['gallery'].sample_idx.tolist() == [1, 3]
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda a: a.pop('query_feats'), 'lacks query_feats; needed: arrays <split>_feats'),
+    (lambda a: a.pop('gallery_pids'), 'lacks gallery_pids'),
+    (lambda a: a.update(query_pids=np.arange(4)), 'query: pids must be 3 integers, got int64 of shape .4,.'),
+    (lambda a: a.update(query_camids=np.arange(3.)), 'camids must be 3 integers, got float64'),
+    (lambda a: a.update(gallery_feats=np.zeros(7)), 'gallery: features must be real numbers of shape .N, C.'),
+    (lambda a: a.update(gallery_feats=np.zeros((0, 5))), 'with at least one row, got float64 of shape .0, 5.'),
+    (lambda a: a['gallery_feats'].__setitem__((slice(2, 4), 1), np.nan), 'NaN or infinite features in 2 rows: 2, 3'),
+    (lambda a: a['query_feats'].__setitem__((1, 1), np.inf), 'query: NaN or infinite features in 1 rows: 1'),
+    (lambda a: a.clear(), 'has no features; needed: .*found: nothing'),
+])
+def test_wrong_archives(tmp_path, change, message):
+    arrays = make_arrays()
+    change(arrays)
+    np.savez(tmp_path / 'feats.npz', **arrays)
+    with pytest.raises(FeatureFileError, match=message):
+        read_features(tmp_path / 'feats.npz')
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(columns=('part', 'pid')), 'needs a header with split, pid and, where known, camid; found: part, pid'),
+    (dict(rows=[['query', 1, 1]]), 'has 1 lines below its header, .* has shape .2, 5.'),
+    (dict(rows=[['query', 1, 1], ['probe', 1, 1]]), "has the split 'probe'; known: query, gallery"),
+    (dict(rows=[['query', 1, 1], ['gallery', 'x', 1]]), "line 3: pid must be an integer, got 'x'"),
+    (dict(rows=[['query', 1, 1], ['gallery', 1]]), 'line 3: camid must be an integer, got None'),
+])
+def test_wrong_labels(tmp_path, changes, message):
+    write_matrix(tmp_path, ['query', 'gallery'], **changes)
+    with pytest.raises(FeatureFileError, match=message):
+        read_features(tmp_path / 'feats.npy', tmp_path / 'labels.csv')
+
+
+def test_wrong_files(tmp_path):
+    for name in ('feats.npz', 'feats.npy'):
+        with pytest.raises(FileNotFoundError, match='there is no file of features'):
+            read_features(tmp_path / name)
+    write_matrix(tmp_path, ['query', 'gallery'])
+    with pytest.raises(FeatureFileError, match='a CSV file with the columns split, pid, camid'):
+        read_features(tmp_path / 'feats.npy')
+    with pytest.raises(FileNotFoundError, match='no file of labels'):
+        read_features(tmp_path / 'feats.npy', tmp_path / 'missing.csv')
+    (tmp_path / 'feats.pkl').write_bytes(b'x')
+    with pytest.raises(FeatureFileError, match=r'as \*.npz or as \*.npy'):
+        read_features(tmp_path / 'feats.pkl')
+    (tmp_path / 'broken.npz').write_bytes(b'PK not an archive')
+    with pytest.raises(FeatureFileError, match='broken.npz cannot be read'):
+        read_features(tmp_path / 'broken.npz')
+    np.savez(tmp_path / 'objects.npz', query_feats=np.array([{}, 1], dtype=object))
+    with pytest.raises(FeatureFileError, match='objects.npz cannot be read'):  # nothing is unpickled
+        read_features(tmp_path / 'objects.npz')
+    np.savez(tmp_path / 'feats.npz', **make_arrays())
+    with pytest.raises(FeatureFileError, match='holds its labels itself'):
+        read_features(tmp_path / 'feats.npz', tmp_path / 'labels.csv')

@@ -1,0 +1,62 @@
+#!/usr/bin/env python
+"""Write features to a file: ``python tools/analysis_tools/extract_features.py CONFIG CHECKPOINT OUT.npz``."""
+
+import argparse
+import sys
+
+from mmengine.config import Config
+
+from mmreid.models.tta import apply_tta
+from mmreid.registry import RUNNERS
+from mmreid.utils.checkpoint import CheckpointError
+from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments
+from mmreid.utils.distributed import close_process_group
+
+#: Parts of a config that extraction does without.
+TRAINING_KEYS = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_cfg',
+                 'val_evaluator')
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Write the features of a dataset to a file.')
+    parser.add_argument('config', help='config file the model was trained with')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('out', metavar='FEATS.npz')
+    parser.add_argument('--split', choices=('train', 'test'), default='train',
+                        help='images of the training dataset, loaded as for testing, or of the test dataset')
+    parser.add_argument('--tta', metavar='NAME', help='as for tools/test.py')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def prepare_config(args: argparse.Namespace) -> Config:
+    """The config with one loader, over the images that are asked for, and a metric that writes features."""
+    cfg = config_from_arguments(args)
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    if args.split == 'train':
+        if cfg.get('train_dataloader') is None:
+            raise ConfigError(f'{args.config} has no train_dataloader; use --split test')
+        pipeline = cfg.test_dataloader.dataset.pipeline
+        cfg.test_dataloader.dataset = cfg.train_dataloader.dataset
+        cfg.test_dataloader.dataset.update(pipeline=pipeline, cache=False)
+    for key in TRAINING_KEYS:
+        cfg[key] = None
+    cfg.test_evaluator = dict(type='FeatureDump', out=args.out)
+    if args.tta:
+        apply_tta(cfg, args.tta)
+    return cfg
+
+
+def main(argv=None) -> None:
+    """Extract."""
+    try:
+        runner = RUNNERS.build(prepare_config(parse_args(argv)))
+        runner.test()
+        close_process_group()
+    except (ConfigError, CheckpointError) as error:
+        sys.exit(f'{type(error).__name__}: {error}')
+
+
+if __name__ == '__main__':
+    main()
