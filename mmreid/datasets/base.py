@@ -52,7 +52,11 @@ class ReIDDataset(BaseDataset):
             None, all.
         num_pids (int, optional): Keep that many identities, drawn from those left by the options above; junk and
             distractors stay. Defaults to None, all.
-        subset_seed (int): Seed of the draw of ``num_pids``. Defaults to 0.
+        pid_fraction (float, optional): Keep that share of the identities instead of a number, above 0 and at most 1,
+            rounded and at least one. Defaults to None, all.
+        num_labeled_ids (int, optional): In training, let only that many identities keep their class; the images of
+            all others stay, as images without a label (class index -1). Defaults to None, all.
+        subset_seed (int): Seed of the draws of identities. Defaults to 0.
         domain_id (int): Number of the dataset among several. Defaults to 0.
         check_counts (bool): Warn when the counts differ from the published ones. Subsets are never compared. Defaults
             to True.
@@ -83,6 +87,8 @@ class ReIDDataset(BaseDataset):
                  keep_camids: Sequence[int] | None = None,
                  keep_pids: Sequence[int] | None = None,
                  num_pids: int | None = None,
+                 pid_fraction: float | None = None,
+                 num_labeled_ids: int | None = None,
                  subset_seed: int = 0,
                  domain_id: int = 0,
                  check_counts: bool = True,
@@ -94,7 +100,9 @@ class ReIDDataset(BaseDataset):
         self.configured_root = data_root
         self.split = split
         self.keep_camids, self.keep_pids = keep_camids, keep_pids
-        self.num_pids, self.subset_seed = num_pids, subset_seed
+        self.num_pids, self.pid_fraction = num_pids, pid_fraction
+        self.num_labeled_ids, self.subset_seed = num_labeled_ids, subset_seed
+        self._check_subset()
         self.domain_id = domain_id
         self.check_counts = check_counts
         self.cache_limit_gb = cache_limit_gb
@@ -167,14 +175,29 @@ class ReIDDataset(BaseDataset):
         if self.keep_pids is not None:
             keep = self._require_known('keep_pids', self.keep_pids, present)
         if self.num_pids is not None:
-            if not 1 <= self.num_pids <= len(keep):
-                raise ValueError(f'{self._name()}: num_pids={self.num_pids} of {len(keep)} identities')
-            rng = np.random.default_rng(self.subset_seed)
-            keep = set(rng.choice(sorted(keep), self.num_pids, replace=False).tolist())
+            keep = self._draw_pids(keep, self.num_pids, 'num_pids')
+        if self.pid_fraction is not None:
+            keep = self._draw_pids(keep, max(1, round(self.pid_fraction * len(keep))), 'pid_fraction')
         if keep == present:
             return records
         keep = keep | set(self.NON_IDENTITIES)
         return [record for record in records if record['pid'] in keep]
+
+    def _check_subset(self) -> None:
+        if self.pid_fraction is not None and not 0 < self.pid_fraction <= 1:
+            raise ValueError(f'{type(self).__name__}: pid_fraction must lie above 0 and be at most 1, '
+                             f'got {self.pid_fraction}')
+        if self.pid_fraction is not None and self.num_pids is not None:
+            raise ValueError(f'{type(self).__name__}: give num_pids or pid_fraction, not both')
+        if self.num_labeled_ids is not None and self.split != 'train':
+            raise ValueError(f'{type(self).__name__}: num_labeled_ids is for training data, got split={self.split!r}')
+
+    def _draw_pids(self, pids: Iterable[int], number: int, option: str) -> set[int]:
+        pids = sorted(pids)
+        if not 1 <= number <= len(pids):
+            raise ValueError(f'{self._name()}: {option}={getattr(self, option)} of {len(pids)} identities')
+        rng = np.random.default_rng(self.subset_seed)
+        return set(rng.choice(pids, number, replace=False).tolist())
 
     def _require_known(self, option: str, wanted: Iterable[int], present: Iterable[int]) -> set:
         wanted, present = set(wanted), set(present)
@@ -186,6 +209,8 @@ class ReIDDataset(BaseDataset):
 
     def _number_classes(self, records: list[dict]) -> None:
         pids = sorted({record['pid'] for record in records} - set(self.NON_IDENTITIES))
+        if self.num_labeled_ids is not None:
+            pids = sorted(self._draw_pids(pids, self.num_labeled_ids, 'num_labeled_ids'))
         label_of = {pid: label for label, pid in enumerate(pids)}
         for record in records:
             record['gt_label'] = label_of.get(record['pid'], -1)
@@ -352,8 +377,10 @@ class ReIDDataset(BaseDataset):
         return f'{self._title()}: {"; ".join(parts)}' + (f' (subset: {subset})' if subset else '')
 
     def _subset_text(self) -> str:
+        draws = (self.num_pids, self.pid_fraction, self.num_labeled_ids)
         options = dict(keep_camids=self.keep_camids, keep_pids=self.keep_pids, num_pids=self.num_pids,
-                       subset_seed=None if self.num_pids is None else self.subset_seed, indices=self._indices)
+                       pid_fraction=self.pid_fraction, num_labeled_ids=self.num_labeled_ids,
+                       subset_seed=None if draws == (None, ) * 3 else self.subset_seed, indices=self._indices)
         return ', '.join(f'{name}={_shorten(value)}' for name, value in options.items() if value is not None)
 
     def _title(self) -> str:

@@ -86,6 +86,24 @@ def test_number_of_identities_is_drawn_by_seed():
     assert len(drawn[0]) == 5 and drawn[0] == drawn[1] != drawn[2]
 
 
+def test_share_of_the_identities(logged):
+    dataset = train(MANY, pid_fraction=0.25, subset_seed=3)
+    assert dataset.num_classes == 5 and len(dataset) == 15
+    assert set(dataset.get_pids()) == set(train(MANY, num_pids=5, subset_seed=3).get_pids())
+    assert any('pid_fraction=0.25, subset_seed=3' in text for _, text in logged)
+    assert train(MANY, pid_fraction=0.001).num_classes == 1 and train(MANY, pid_fraction=1).num_classes == 20
+
+
+def test_few_labelled_identities(logged):
+    dataset = train(MANY + [(-1, 1)], num_labeled_ids=4, subset_seed=1)
+    labels, pids = dataset.get_labels(), dataset.get_pids()
+    assert len(dataset) == 61 and dataset.num_classes == 4 and (labels >= 0).sum() == 12
+    labelled = sorted(set(pids[labels >= 0].tolist()))
+    assert labels.tolist() == [labelled.index(pid) if pid in labelled else -1 for pid in pids]
+    assert set(labelled) == set(train(MANY, num_pids=4, subset_seed=1).get_pids())
+    assert any('num_labeled_ids=4, subset_seed=1' in text for _, text in logged)
+
+
 def test_identity_options_leave_junk_and_distractors():
     rows = [(1, 1, 'query'), (2, 1, 'query'), (1, 2, 'gallery'), (2, 2, 'gallery'), (-1, 1, 'gallery')]
     dataset = Drawn(rows, split='test', keep_pids=[2])
@@ -97,6 +115,11 @@ def test_identity_options_leave_junk_and_distractors():
     (dict(keep_pids=[77]), r'keep_pids asks for \[77\]'),
     (dict(num_pids=21), 'num_pids=21 of 20 identities'),
     (dict(num_pids=0), 'num_pids=0'),
+    (dict(num_labeled_ids=21), 'num_labeled_ids=21 of 20 identities'),
+    (dict(pid_fraction=0.), 'pid_fraction must lie above 0 and be at most 1, got 0.0'),
+    (dict(pid_fraction=1.5), 'pid_fraction must lie'),
+    (dict(num_pids=2, pid_fraction=.5), 'num_pids or pid_fraction, not both'),
+    (dict(num_labeled_ids=2, split='test'), "num_labeled_ids is for training data, got split='test'"),
     (dict(keep_camids=[]), r'no image is left \(keep_camids=\[\]\)'),
 ])
 def test_impossible_subsets(options, part):
