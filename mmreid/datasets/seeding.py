@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
+from torch.utils.data import get_worker_info
 
 
 class SeededIndex(int):
@@ -40,19 +41,30 @@ class SeededIndex(int):
 def seeded_rng(seed: int | None) -> Iterator[None]:
     """Seed ``random``, ``numpy.random`` and torch's CPU generator, and put their states back afterwards.
 
+    In a loading process of a data loader the states are not put back.
+
     Args:
         seed (int, optional): Seed in ``[0, 2**32)``; ``None`` does nothing.
     """
     if seed is None:
         yield
         return
+    if get_worker_info() is not None:
+        # A loading process has no generators but those of its samples, each of which is seeded: nothing to put back.
+        _seed(seed)
+        yield
+        return
     states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
-    random.seed(seed)
-    np.random.seed(seed)
-    torch.random.default_generator.manual_seed(seed)
+    _seed(seed)
     try:
         yield
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.random.set_rng_state(states[2])
+
+
+def _seed(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.random.default_generator.manual_seed(seed)

@@ -37,8 +37,12 @@ class PackReIDInputs(BaseTransform):
         if image.dtype != np.uint8 or image.ndim != 3:
             raise TypeError('PackReIDInputs needs a uint8 image of shape (H, W, C), got '
                             f'{image.dtype} {tuple(image.shape)}')
-        inputs = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        sample = ReIDDataSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
+        # The image is not turned round: the collation stacks it as it is, in the layout that convolutions want.
+        inputs = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
+        sample = ReIDDataSample()
+        for key in self.meta_keys:
+            if key in results:
+                sample.set_field(results[key], key, field_type='metainfo')
         if 'gt_label' in results:
             sample.set_gt_label(results['gt_label'])
         return dict(inputs=inputs, data_samples=sample)

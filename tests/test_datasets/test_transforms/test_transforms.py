@@ -37,7 +37,7 @@ def test_load_names_a_missing_file():
 def test_pack_layout(image):
     packed = PackReIDInputs()(record(image, gt_label=3))
     inputs, sample = packed['inputs'], packed['data_samples']
-    assert inputs.dtype == torch.uint8 and inputs.shape == (3, 20, 10) and inputs.is_contiguous()
+    assert inputs.dtype == torch.uint8 and inputs.shape == (3, 20, 10) and inputs.permute(1, 2, 0).is_contiguous()
     assert np.array_equal(inputs[1].numpy(), image[:, :, 1])
     assert (sample.img_path, sample.pid, sample.camid, sample.domain, sample.split, sample.sample_idx) == \
         ('a.jpg', 7, 2, 0, 'train', 5)
