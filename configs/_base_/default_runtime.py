@@ -13,7 +13,8 @@ default_hooks = dict(
     checkpoint=dict(
         type='SafeCheckpointHook', interval=1, max_keep_ckpts=3, save_best='market1501/mAP', rule='greater'),
     invalid_loss=dict(type='InvalidLossHook', interval=50),
-    progress=dict(type='FeatureProgressHook'))
+    progress=dict(type='FeatureProgressHook'),
+    extraction_cost=dict(type='ExtractionCostHook'))
 
 env_cfg = dict(
     cudnn_benchmark=True,

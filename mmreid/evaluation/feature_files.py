@@ -1,13 +1,15 @@
 """Features on disk: what ``tools/test.py --dump`` writes, and what comes from elsewhere."""
 
 import csv
+import zlib
 from pathlib import Path
 from typing import Any, Optional, Union
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 
-from mmreid.utils.features import as_tensor, named_rows
+from mmreid.utils.features import as_float, as_tensor, named_rows
 
 from .retrieval_data import SPLITS, Features
 
@@ -35,7 +37,7 @@ def read_features(path: PathLike, labels: Optional[PathLike] = None) -> dict[str
     Args:
         path (str | Path): ``*.npz`` with the arrays ``<split>_feats`` ``(N, C)``, ``<split>_pids`` ``(N,)`` and, where
             cameras are known, ``<split>_camids`` ``(N,)``; or ``*.npy`` with one matrix ``(N, C)``, which is mapped and
-            not read into memory.
+            not read into memory if it is float32 or float64 in C order (other types are converted).
         labels (str | Path, optional): For a matrix a CSV file with a header and a line for each of its rows: columns
             ``split``, ``pid`` and, where cameras are known, ``camid``. Rows of a split that stand together are not
             copied.
@@ -68,9 +70,12 @@ def read_features(path: PathLike, labels: Optional[PathLike] = None) -> dict[str
 
 def _read_npz(path: Path) -> dict[str, Features]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise ValueError('it holds one array, as *.npy does')
+        with file:
             arrays = dict(file)
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise FeatureFileError(f'{path} cannot be read: {error}') from error
     splits = {}
     for split in SPLITS:
@@ -91,7 +96,7 @@ def _read_npz(path: Path) -> dict[str, Features]:
 def _read_matrix(matrix: np.ndarray, path: Path, labels: Path) -> dict[str, Features]:
     if not labels.is_file():
         raise FileNotFoundError(f'there is no file of labels {labels}')
-    with open(labels, newline='', encoding='utf-8') as file:
+    with open(labels, newline='', encoding='utf-8-sig') as file:  # spreadsheets write a byte-order mark
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         if not {'split', 'pid'} <= set(columns):
@@ -101,7 +106,7 @@ def _read_matrix(matrix: np.ndarray, path: Path, labels: Path) -> dict[str, Feat
     if matrix.ndim != 2 or len(rows) != len(matrix):
         raise FeatureFileError(f'{labels} has {len(rows)} lines below its header, {path} has shape {matrix.shape}: a '
                                'line is needed for each row')
-    names = np.array([row['split'] for row in rows])
+    names = np.array([row['split'] or '' for row in rows])
     unknown = sorted(set(names.tolist()) - set(SPLITS))
     if unknown:
         raise FeatureFileError(f'{labels} has the split {unknown[0]!r}; known: {", ".join(SPLITS)}')
@@ -136,8 +141,7 @@ def _features(feats: Any, pids: Any, camids: Any, name: str, sample_idx: Any) ->
         if values is not None and (values.shape != (len(feats), ) or values.dtype.kind not in 'iu'):
             raise FeatureFileError(f'{name}: {key} must be {len(feats)} integers, got {values.dtype} of shape '
                                    f'{values.shape}')
-    if feats.dtype not in (np.float32, np.float64):
-        feats = feats.astype(np.float32)
+    feats = as_float(feats)
     # Before anything is computed with them; row by row, so that a mapped file stays on disk.
     with np.errstate(over='ignore', invalid='ignore'):
         finite = np.isfinite(np.einsum('ij->i', feats))

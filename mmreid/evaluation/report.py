@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from mmreid.utils.checkpoint import write_text
 from mmreid.utils.memory import Cost
@@ -45,7 +45,7 @@ class RetrievalReport:
                  self._result_table(),
                  f'post-processing: {", ".join(self.post_processing) or "none"}; {gallery} gallery images ranked on '
                  f'{self.device}']
-        lines += [f'{name} {protocol.summary}; {self._trials(name)}{self.results[name].exclusions.text()}'
+        lines += [f'{name} {protocol.describe()}; {self._trials(name)}{self.results[name].exclusions.text()}'
                   for name, protocol in self.protocols.items()]
         if self.stages:
             lines.append(self._stage_table())
@@ -58,7 +58,8 @@ class RetrievalReport:
             num_queries=self.num_queries, num_gallery=self.num_gallery, num_ranked=self.num_ranked,
             device=self.device,
             protocols={name: dict(
-                summary=self.protocols[name].summary, metrics=result.metrics, num_queries=result.num_queries,
+                summary=self.protocols[name].describe(), draws=_draws(self.protocols[name]),
+                metrics=result.metrics, num_queries=result.num_queries,
                 num_valid_queries=result.num_valid_queries, num_draws=result.num_draws,
                 excluded=asdict(result.exclusions), cmc=result.curve.tolist())
                 for name, result in self.results.items()},
@@ -93,7 +94,11 @@ def _cell(metrics: dict[str, float], key: str) -> str:
     if key not in metrics:
         return ''
     deviation = metrics.get(f'{key}{STD}')
-    return f'{metrics[key]:.2f}' + (f' ± {deviation:.2f}' if deviation else '')
+    return f'{metrics[key]:.2f}' + ('' if deviation is None else f' ± {deviation:.2f}')
+
+
+def _draws(protocol: Protocol) -> Optional[dict[str, Any]]:
+    return None if protocol.draws is None else asdict(protocol.draws)
 
 
 def _megabytes(size: Any) -> str:

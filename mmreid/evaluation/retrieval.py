@@ -12,7 +12,8 @@ from mmreid.utils.memory import Cost, available_bytes, measured
 
 from .functional import evaluate_protocols, make_labels
 from .functional.feature_distances import FeatureDistances
-from .functional.protocols import Protocol
+from .functional.labels import check_lengths
+from .functional.protocols import Protocol, unique_protocols
 from .functional.ranking import distance_blocks
 from .post_processing import PostProcessor
 from .report import RetrievalReport
@@ -23,7 +24,7 @@ DEVICE_HEADROOM = 3
 
 
 def evaluate_retrieval(data: RetrievalData,
-                       protocols: Sequence[Protocol],
+                       protocols: Sequence[Union[str, Protocol]],
                        post_processors: Sequence[PostProcessor] = (),
                        topk: Sequence[int] = (1, 5, 10, 20),
                        *,
@@ -34,7 +35,7 @@ def evaluate_retrieval(data: RetrievalData,
 
     Args:
         data (RetrievalData): Features of queries and gallery.
-        protocols (Sequence[Protocol]): Rows of the protocol table.
+        protocols (Sequence[str | Protocol]): Rows of the protocol table, or their names.
         post_processors (Sequence[PostProcessor]): Applied one after another. Defaults to none.
         topk (Sequence[int]): Ranks of the CMC curve to report. Defaults to (1, 5, 10, 20).
         trapezoid (bool): Whether to add ``mAP-trapezoid``. Defaults to False.
@@ -46,6 +47,7 @@ def evaluate_retrieval(data: RetrievalData,
         ValueError: If features or labels do not fit, a protocol needs cameras that are missing, or no query has a
             match (the message says why).
     """
+    protocols = unique_protocols(protocols)
     device = torch.device(device) if device is not None else fitting_device(data)
     stages, num_gallery = dict(stages or {}), len(data.gallery)
     warn_of_zero_features(data)
@@ -55,6 +57,7 @@ def evaluate_retrieval(data: RetrievalData,
             data = post_process(data)
     query, gallery = data.query, data.gallery
     labels = make_labels(query.pids, gallery.pids, query.camids, gallery.camids, protocols)
+    check_lengths(labels, len(query), len(gallery), 'the features')
     with measured(device) as stages['ranking']:
         if data.distances is not None:
             blocks = distance_blocks(data.distances, labels)
@@ -90,8 +93,8 @@ def warn_of_zero_features(data: RetrievalData) -> None:
             raise ValueError(f'all {len(zero)} features of the {name} images are zero: nothing can be ranked. Was a '
                              'trained checkpoint loaded?')
         if zero.any():
-            print_log(f'the features of some {name} images are zero, {named_rows(zero)}: they are equally far from '
-                      'everything', logger='current', level=logging.WARNING)
+            print_log(f'the features of some {name} images are zero, {named_rows(zero)}: their cosine with everything '
+                      'is 0', logger='current', level=logging.WARNING)
 
 
 def _stage_name(step: PostProcessor, number: int, steps: Sequence[PostProcessor]) -> str:

@@ -17,9 +17,9 @@ MAX_NAMED_ROWS = 10
 ROWS_AT_A_TIME = 4096
 
 
-def named_rows(bad: np.ndarray) -> str:
-    """The indices of the true entries of a mask, as text for a message."""
-    rows = np.flatnonzero(bad)
+def named_rows(bad: np.ndarray, first: int = 0) -> str:
+    """The numbers of the true entries of a mask whose first entry is number ``first``, as text for a message."""
+    rows = np.flatnonzero(bad) + first
     more = ', ...' if len(rows) > MAX_NAMED_ROWS else ''
     return f'{len(rows)} rows: {", ".join(map(str, rows[:MAX_NAMED_ROWS]))}{more}'
 
@@ -28,13 +28,19 @@ def as_float(values: Any) -> Array:
     """Detach, move off other accelerators than CUDA, and widen half precision and integers."""
     if isinstance(values, torch.Tensor):
         values = values.detach()
-        if values.dtype in (torch.float16, torch.bfloat16):
-            values = values.float()
+        if values.is_complex() or values.dtype == torch.bool:
+            raise ValueError(f'features and distances must be real numbers, got type {values.dtype}')
+        if values.dtype not in (torch.float32, torch.float64):
+            # As numpy widens them: 32 and 64 bits of an integer need a double.
+            wide = values.dtype in (torch.int32, torch.int64)
+            values = values.to(torch.float64 if wide else torch.float32)
         return values if values.is_cuda else as_float(values.cpu().numpy())
     values = np.asanyarray(values)  # a memory map stays one
     if values.dtype.kind not in 'fiu':
         raise ValueError(f'features and distances must be real numbers, got type {values.dtype}')
-    return values.astype(np.result_type(values.dtype, np.float32), copy=False)
+    dtype = np.float32 if values.dtype.kind == 'f' and values.itemsize <= 4 else \
+        np.float64 if values.dtype.kind == 'f' else np.result_type(values.dtype, np.float32)
+    return values.astype(dtype, copy=False)
 
 
 def as_tensor(values: Any) -> torch.Tensor:
@@ -129,12 +135,14 @@ def full_float32_matmul() -> Iterator[None]:
         setattr(settings, name, before)
 
 
-def product(x: torch.Tensor, y: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+def product(x: Array, y: Array, out: Array) -> Array:
     """``x @ y.T`` into ``out``, in full precision: on the CPU by numpy, whose OpenBLAS is as fast as torch's or faster.
 
     Shape:
-        x ``(N, C)``, y ``(M, C)``, out ``(N, M)``, all of one type and device.
+        x ``(N, C)``, y ``(M, C)``, out ``(N, M)``, all arrays or all tensors of one type and device.
     """
+    if isinstance(x, np.ndarray):
+        return np.matmul(x, y.T, out=out)
     if x.is_cuda:
         with full_float32_matmul():
             return torch.matmul(x, y.T, out=out)

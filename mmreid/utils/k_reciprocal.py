@@ -5,6 +5,7 @@ Zhong, Zheng, Cao and Li: `Re-ranking Person Re-identification with k-reciprocal
 N x N is made. The same tensor code runs on the CPU and on CUDA devices.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,8 @@ def k_reciprocal_rerank(query_feats: Array,
     normalised to sum 1, and the mean over the k2 nearest rows (local query expansion). A row comes first among its own
     neighbours; equal distances go by row, queries before gallery.
 
-    Memory grows with (Q + G) x k1 and the result. :class:`KReciprocalDistances` gives blocks of the result instead.
+    Memory grows with (Q + G) x k1, a copy of the features, and the result. :class:`KReciprocalDistances` gives blocks
+    of the result instead.
 
     Args:
         query_feats (np.ndarray | torch.Tensor): Features of shape ``(Q, C)``, on the CPU or a CUDA device.
@@ -85,7 +87,8 @@ def k_reciprocal_rerank(query_feats: Array,
     step = distances.rows_at_a_time
     for start in range(0, len(result), step):
         distances.fill(result[start:start + step], start, min(start + step, len(result)))
-    return result if isinstance(query_feats, torch.Tensor) else result.numpy()
+    tensors = isinstance(query_feats, torch.Tensor) or isinstance(gallery_feats, torch.Tensor)
+    return result if tensors else result.numpy()
 
 
 class KReciprocalDistances:
@@ -155,8 +158,8 @@ class KReciprocalDistances:
             out.zero_()
         # Most pairs share nothing: their Jaccard distance is 1.
         out += 1 - self._lambda
-        pairs, overlap = self._overlaps(start, stop)
-        out.view(-1)[pairs] -= (1 - self._lambda) * overlap / (2 - overlap)
+        for pairs, overlap in self._overlaps(start, stop):
+            out.view(-1)[pairs] -= (1 - self._lambda) * overlap / (2 - overlap)
         return out
 
     def _keep(self, rows: slice, columns: slice, block: torch.Tensor) -> None:
@@ -168,19 +171,11 @@ class KReciprocalDistances:
                 block[:height, first - columns.start:]
             self._num_kept += 1
 
-    def _overlaps(self, start: int, stop: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def _overlaps(self, start: int, stop: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Pairs (as places in the block) whose encodings overlap, and the sum of the smaller weights of both."""
-        rows = _row_slice(self._query_rows, start, stop)
-        owner = torch.repeat_interleave(rows.lengths)
-        pairs, weights = [], []
-        lengths = self._by_column.lengths[rows.columns]
-        for part in _parts(lengths, STEP_ELEMENTS):
-            places = _ranges(self._by_column.starts[rows.columns[part]], lengths[part])
-            smaller = rows.values[part].repeat_interleave(lengths[part]).minimum(self._by_column.values[places])
-            number = owner[part].repeat_interleave(lengths[part]) * len(self.gallery) + self._by_column.columns[places]
-            pairs.append(number)
-            weights.append(smaller)
-        return _summed(torch.cat(pairs), torch.cat(weights))
+        for _, number, overlap in _overlaps(_row_slice(self._query_rows, start, stop), self._by_column,
+                                            len(self.gallery)):
+            yield number, overlap
 
 
 def check_settings(k1: int, k2: int, count: int, metric: str = 'euclidean', variant: str = 'original') -> None:
@@ -295,6 +290,23 @@ def _mean_of_rows(matrix: SparseRows, index: torch.Tensor) -> SparseRows:
     return SparseRows(_starts(counts), number % width, values / index.shape[1])
 
 
+def _overlaps(rows: SparseRows, by_column: SparseRows,
+              width: int) -> Iterator[tuple[slice, torch.Tensor, torch.Tensor]]:
+    """Sums over the columns of the smaller value of each row and of each row of a second matrix, where not 0.
+
+    Memory is bounded by parts of the rows. ``by_column`` is the second matrix, of ``width`` rows, transposed. Yields
+    the part, the pairs as ``row * width + second row``, ascending, and the sums.
+    """
+    owner, reach = torch.repeat_interleave(rows.lengths), by_column.lengths[rows.columns]
+    per_row = torch.zeros_like(rows.lengths).index_add_(0, owner, reach)
+    for part in _parts(per_row, STEP_ELEMENTS):
+        entries = slice(int(rows.starts[part.start]), int(rows.starts[part.stop]))
+        places = _ranges(by_column.starts[rows.columns[entries]], reach[entries])
+        smaller = rows.values[entries].repeat_interleave(reach[entries]).minimum(by_column.values[places])
+        number = owner[entries].repeat_interleave(reach[entries]) * width + by_column.columns[places]
+        yield part, *_summed(number, smaller)
+
+
 def _summed(number: torch.Tensor, values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Different numbers, ascending, and the sum of the values of each."""
     order = number.sort(stable=True)
@@ -354,16 +366,9 @@ def jaccard_neighbours(feats: Any, k1: int = 20, k2: int = 6, max_distance: floa
     feats = as_tensor(as_matrix(feats, 'feats'))
     check_settings(k1, k2, len(feats))
     encoding = k_reciprocal_encoding(feats, self_neighbours(feats, max(k1 + 1, k2)), k1, k2)
-    by_column, count = _transposed(encoding, len(feats)), len(feats)
-    owner, reach = torch.repeat_interleave(encoding.lengths), by_column.lengths[encoding.columns]
-    per_row = torch.zeros(count, dtype=torch.int64, device=feats.device).index_add_(0, owner, reach)
+    count = len(feats)
     lengths, columns, values = [], [], []
-    for rows in _parts(per_row, STEP_ELEMENTS):
-        part = slice(int(encoding.starts[rows.start]), int(encoding.starts[rows.stop]))
-        places = _ranges(by_column.starts[encoding.columns[part]], reach[part])
-        number = owner[part].repeat_interleave(reach[part]) * count + by_column.columns[places]
-        smaller = encoding.values[part].repeat_interleave(reach[part]).minimum(by_column.values[places])
-        number, overlap = _summed(number, smaller)
+    for rows, number, overlap in _overlaps(encoding, _transposed(encoding, count), count):
         distances = (1 - overlap / (2 - overlap)).clamp_(min=0)
         near = distances < max_distance
         lengths.append(torch.bincount(number[near] // count - rows.start, minlength=rows.stop - rows.start))

@@ -20,16 +20,38 @@ def available_bytes(device: Union[str, torch.device] = 'cpu') -> int:
     if device.type == 'cuda':
         free = torch.cuda.mem_get_info(device)[0]
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    limits = [_meminfo('MemAvailable')]
-    for limit, used in (('memory.max', 'memory.current'),
-                        ('memory/memory.limit_in_bytes', 'memory/memory.usage_in_bytes')):
-        try:
-            allowed, taken = (int(Path('/sys/fs/cgroup', name).read_text()) for name in (limit, used))
-            limits.append(max(0, allowed - taken))
-        except (OSError, ValueError):  # no control group, or one without a limit ("max")
-            continue
+    limits = [_meminfo('MemAvailable'), *map(_group_leaves, _control_groups())]
     known = [limit for limit in limits if limit is not None]
     return min(known) if known else UNKNOWN_BYTES
+
+
+def _control_groups() -> list[Path]:
+    """Folders of the control group of the process and of those around it."""
+    root, names = Path('/sys/fs/cgroup'), ['/']
+    try:
+        for line in Path('/proc/self/cgroup').read_text().splitlines():
+            _, controllers, name = line.split(':', 2)
+            if not controllers or 'memory' in controllers.split(','):
+                names.append(name)
+    except (OSError, ValueError):
+        pass
+    groups = []
+    for name in names:
+        parts = [part for part in name.split('/') if part]
+        groups += [Path(root, kind, *parts[:depth]) for kind in ('', 'memory') for depth in range(len(parts) + 1)]
+    return list(dict.fromkeys(groups))
+
+
+def _group_leaves(group: Path) -> Optional[int]:
+    """What a control group still allows; cached files, which it gives up, count as free. None without a limit."""
+    for limit, used, cached in (('memory.max', 'memory.current', 'inactive_file'),
+                                ('memory.limit_in_bytes', 'memory.usage_in_bytes', 'total_inactive_file')):
+        try:
+            allowed, taken = (int((group / name).read_text()) for name in (limit, used))
+        except (OSError, ValueError):  # no such group, or one without a limit ("max")
+            continue
+        return max(0, allowed - taken + (_first_number(group / 'memory.stat', cached, ' ') or 0))
+    return None
 
 
 def peak_extra_bytes(function: Callable[[], Any], device: Union[str, torch.device] = 'cpu') -> Optional[int]:
@@ -61,20 +83,37 @@ class Cost:
     peak_extra_bytes: Optional[int] = None
 
 
+class Measurement:
+    """Time and memory from now on, until :meth:`stop`. One that begins meanwhile hides earlier peaks of this."""
+
+    def __init__(self, device: Union[str, torch.device] = 'cpu') -> None:
+        self._device, self._peak = torch.device(device), 0
+        self._start, self._before = time.perf_counter(), _reset_peak(self._device)
+
+    def sample(self) -> None:
+        """Take note of the peak so far, which others (a log of CUDA memory, say) may reset."""
+        if self._device.type == 'cuda':
+            self._peak = max(self._peak, torch.cuda.max_memory_allocated(self._device))
+
+    def stop(self) -> Cost:
+        """The cost."""
+        if self._device.type == 'cuda':
+            torch.cuda.synchronize(self._device)
+            self.sample()
+        elif self._before is not None:
+            self._peak = max(_status('VmHWM') or 0, self._before)
+        cost = Cost(time.perf_counter() - self._start)
+        if self._before is not None:
+            cost.peak_bytes, cost.peak_extra_bytes = self._peak, self._peak - self._before
+        return cost
+
+
 @contextmanager
 def measured(device: Union[str, torch.device] = 'cpu') -> Iterator[Cost]:
     """Fill a :class:`Cost` with the time and memory of the statements inside. Do not nest."""
-    device, cost = torch.device(device), Cost()
-    start, before = time.perf_counter(), _reset_peak(device)
+    cost, measurement = Cost(), Measurement(device)
     yield cost
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
-        cost.peak_bytes = torch.cuda.max_memory_allocated(device)
-    elif before is not None:
-        cost.peak_bytes = max(_status('VmHWM') or 0, before)
-    cost.seconds = time.perf_counter() - start
-    if before is not None:
-        cost.peak_extra_bytes = cost.peak_bytes - before
+    vars(cost).update(vars(measurement.stop()))
 
 
 def _reset_peak(device: torch.device) -> Optional[int]:
@@ -99,8 +138,14 @@ def _meminfo(key: str) -> Optional[int]:
 
 
 def _kilobytes(file: str, key: str) -> Optional[int]:
+    number = _first_number(Path(file), key, ':')
+    return None if number is None else number * 1024
+
+
+def _first_number(file: Path, key: str, separator: str) -> Optional[int]:
+    """The number behind a key in a text file of lines; None where there is no such file or key."""
     try:
-        lines = Path(file).read_text().splitlines()
+        lines = file.read_text().splitlines()
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f'{key}:')), None)
+    return next((int(line.split()[1]) for line in lines if line.startswith(key + separator)), None)

@@ -52,7 +52,7 @@ def nearest_neighbours(query: torch.Tensor, gallery: torch.Tensor, k: int, backe
     norms = square_norms(query, 'query'), square_norms(gallery, 'gallery')
     if _use_faiss(backend, query):
         return _faiss_search(query, gallery, k)
-    found, step = [], BLOCK_ROWS[query.device.type]
+    found, step = [], _block_rows(query)
     for rows, row_norms in zip(query.split(step), norms[0].split(step)):
         scaled, best = rows * -2, None
         for start in range(0, len(gallery), step):
@@ -77,10 +77,10 @@ def self_neighbours(feats: torch.Tensor, k: int, backend: str = 'builtin',
         feats (torch.Tensor): Features ``(N, C)``, float32 or float64, on the CPU or a CUDA device.
         k (int): Number of neighbours with the row itself, at most N.
         backend (str): As in :func:`nearest_neighbours`. FAISS searches the whole square, twice (it needs a second pass
-            for the farthest row). Defaults to ``'builtin'``, which is faster.
+            for the farthest row), and in float32 only. Defaults to ``'builtin'``, which is faster.
         each_block (Callable, optional): ``each_block(rows, columns, block)`` is called with each computed block of
-            squared distances (not yet clamped at 0) and the slices it belongs to; rows never lie behind columns. Not
-            called where rows are repeated or FAISS searches. Defaults to None.
+            squared distances (not yet clamped at 0, and minus infinity for a row and itself) and the slices it belongs
+            to; rows never lie behind columns. Not called where rows are repeated or FAISS searches. Defaults to None.
 
     Raises:
         ValueError: If k does not fit, the backend is unknown, or a feature is not finite.
@@ -103,7 +103,7 @@ def _distinct_neighbours(feats: torch.Tensor, k: int, backend: str,
     norms = square_norms(feats, 'features')
     if backend != 'builtin' and _use_faiss(backend, feats):
         return _faiss_self_search(feats, norms, k)
-    step, count = BLOCK_ROWS[feats.device.type], len(feats)
+    step, count = _block_rows(feats), len(feats)
     best: dict[int, Optional[tuple]] = {start: None for start in range(0, count, step)}
     farthest = torch.zeros_like(norms)
     buffer = feats.new_empty(min(step, count)**2)
@@ -204,17 +204,25 @@ def _with_repeated(found: Neighbours, member: torch.Tensor, k: int) -> Neighbour
         distances, index = member.new_empty(count, k, dtype=found.distances.dtype), member.new_empty(count, k)
         repeated = torch.ones_like(member, dtype=torch.bool)
     for row in repeated.nonzero()[:, 0].tolist():
+        # More than k rows of a group cannot be among the nearest, but for the row itself.
         groups = found.index[member[row]]
-        lengths = sizes[groups]
+        lengths = sizes[groups].clamp(max=k)
         # All rows of the neighbouring groups, then by distance and row, with the row itself in front.
         offset = torch.arange(int(lengths.sum()), device=device) - (lengths.cumsum(0) - lengths).repeat_interleave(
             lengths)
         rows = by_group[starts[groups].repeat_interleave(lengths) + offset]
         values = found.distances[member[row]].repeat_interleave(lengths)
+        others = rows != row
+        rows = torch.cat([torch.tensor([row], device=device), rows[others]])
+        values = torch.cat([values.new_zeros(1), values[others]])
         order = rows.argsort()
         order = order[torch.where(rows[order] == row, -1., values[order]).argsort(stable=True)][:k]
         distances[row], index[row] = values[order], rows[order]
     return Neighbours(distances, index, found.farthest[member] if found.farthest is not None else None)
+
+
+def _block_rows(feats: torch.Tensor) -> int:
+    return BLOCK_ROWS['cuda' if feats.is_cuda else 'cpu']
 
 
 def _check_k(k: int, count: int) -> None:

@@ -22,20 +22,24 @@ class OptionAction(DictAction):
     def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace,
                  values: Optional[Union[str, Sequence[Any]]], option_string: Optional[str] = None) -> None:
         """Put the options into the namespace."""
-        plain, literals = [], {}
         for item in values or ():
             key, equals, value = item.partition('=')
             if not equals:
                 raise argparse.ArgumentError(self, f'{item!r} must have the form KEY=VALUE')
-            if 'dict(' in value or '{' in value:
-                try:
-                    literals[key] = read_literal(value)
-                except (ValueError, SyntaxError) as error:
-                    raise argparse.ArgumentError(self, f'the value of {key} cannot be read, {error}: {value}') from None
-            else:
-                plain.append(item)
-        super().__call__(parser, namespace, plain, option_string)
-        getattr(namespace, self.dest).update(literals)
+            if not looks_like_dicts(value):
+                super().__call__(parser, namespace, [item], option_string)
+                continue
+            try:
+                literal = read_literal(value)
+            except (ValueError, SyntaxError) as error:
+                raise argparse.ArgumentError(self, f'the value of {key} cannot be read, {error}: {value}') from None
+            setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), key: literal})
+
+
+def looks_like_dicts(text: str) -> bool:
+    """Whether a value is a dict or a list or tuple with one in it, and not text that has a brace somewhere."""
+    text = text.strip()
+    return text.startswith(('dict(', '{')) or (text.startswith(('[', '(')) and ('dict(' in text or '{' in text))
 
 
 def read_literal(text: str) -> Any:

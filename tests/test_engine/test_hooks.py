@@ -5,9 +5,11 @@ import torch
 from mmengine.hooks import Hook
 
 from mmreid.engine.hooks import InvalidLossError
+from mmreid.evaluation.metrics import feature_metric
 from mmreid.models.layers import BConvCell
 from mmreid.registry import HOOKS
 from mmreid.utils.checkpoint import read_checkpoint
+from mmreid.utils.memory import Measurement
 from tests.test_engine.toy import toy_runner
 
 
@@ -100,3 +102,27 @@ def test_progress_bar_counts_every_image(tmp_path, capsys):
     error = capsys.readouterr().err
     total = len(runner.val_dataloader.dataset)
     assert f'{total}/{total}' in error and 'img/s' in error
+
+
+def test_extraction_is_measured_from_before_the_first_batch(tmp_path, monkeypatch):
+    events = []
+
+    class Recording(Measurement):
+
+        def __init__(self, device):
+            events.append('start')
+            super().__init__(device)
+
+        def stop(self):
+            events.append('stop')
+            return super().stop()
+
+    monkeypatch.setattr(feature_metric, 'Measurement', Recording)
+    runner = toy_runner(tmp_path, **{'default_hooks.extraction_cost': dict(type='ExtractionCostHook')})
+    model, forward = runner.model, runner.model.val_step
+    monkeypatch.setattr(model, 'val_step', lambda data: (events.append('batch'), forward(data))[1])
+    runner.val()
+    batches = len(runner.val_dataloader)
+    assert events == ['start', *['batch'] * batches, 'stop'] and batches > 1
+    metric, = runner.val_loop.evaluator.metrics
+    assert metric.last_report.stages['extraction'].seconds > 0

@@ -69,6 +69,21 @@ def test_matrix_with_labels(tmp_path):
     assert found['gallery'].feats[2, 0] == 42
 
 
+def test_labels_from_a_spreadsheet(tmp_path):
+    write_matrix(tmp_path, ['query', 'gallery'])
+    text = (tmp_path / 'labels.csv').read_text()
+    (tmp_path / 'labels.csv').write_bytes(b'\xef\xbb\xbf' + text.replace('\n', '\r\n').encode())
+    assert read_features(tmp_path / 'feats.npy', tmp_path / 'labels.csv')['gallery'].pids.tolist() == [1]
+
+
+@pytest.mark.parametrize('dtype, expected', [('<f2', torch.float32), ('>f8', torch.float64), ('i8', torch.float64)])
+def test_other_types_are_widened(tmp_path, dtype, expected):
+    write_matrix(tmp_path, ['query', 'gallery'])
+    np.save(tmp_path / 'feats.npy', np.array([[1, 2], [3, 4]], dtype))
+    found = read_features(tmp_path / 'feats.npy', tmp_path / 'labels.csv')['gallery'].feats
+    assert found.dtype == expected and found.tolist() == [[3, 4]]
+
+
 def test_matrix_with_mixed_rows_and_without_cameras(tmp_path):
     matrix = write_matrix(tmp_path, ['query', 'gallery', 'query', 'gallery'], columns=('split', 'pid'))
     found = read_features(tmp_path / 'feats.npy', tmp_path / 'labels.csv')
@@ -98,6 +113,7 @@ def test_wrong_archives(tmp_path, change, message):
 @pytest.mark.parametrize('changes, message', [
     (dict(columns=('part', 'pid')), 'needs a header with split, pid and, where known, camid; found: part, pid'),
     (dict(rows=[['query', 1, 1]]), 'has 1 lines below its header, .* has shape .2, 5.'),
+    (dict(rows=[['query', 1, 1], []]), 'has 1 lines'),
     (dict(rows=[['query', 1, 1], ['probe', 1, 1]]), "has the split 'probe'; known: query, gallery"),
     (dict(rows=[['query', 1, 1], ['gallery', 'x', 1]]), "line 3: pid must be an integer, got 'x'"),
     (dict(rows=[['query', 1, 1], ['gallery', 1]]), 'line 3: camid must be an integer, got None'),
@@ -120,9 +136,15 @@ def test_wrong_files(tmp_path):
     (tmp_path / 'feats.pkl').write_bytes(b'x')
     with pytest.raises(FeatureFileError, match=r'as \*.npz or as \*.npy'):
         read_features(tmp_path / 'feats.pkl')
-    (tmp_path / 'broken.npz').write_bytes(b'PK not an archive')
-    with pytest.raises(FeatureFileError, match='broken.npz cannot be read'):
-        read_features(tmp_path / 'broken.npz')
+    np.savez(tmp_path / 'whole.npz', **make_arrays())
+    whole = (tmp_path / 'whole.npz').read_bytes()
+    np.save(tmp_path / 'one.npy', np.zeros(3))
+    damaged = bytearray(whole)
+    damaged[200] ^= 255
+    for content in (b'PK not an archive', whole[:len(whole) // 2], bytes(damaged), (tmp_path / 'one.npy').read_bytes()):
+        (tmp_path / 'broken.npz').write_bytes(content)
+        with pytest.raises(FeatureFileError, match='broken.npz cannot be read'):
+            read_features(tmp_path / 'broken.npz')
     np.savez(tmp_path / 'objects.npz', query_feats=np.array([{}, 1], dtype=object))
     with pytest.raises(FeatureFileError, match='objects.npz cannot be read'):  # nothing is unpickled
         read_features(tmp_path / 'objects.npz')

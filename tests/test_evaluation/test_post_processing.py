@@ -91,6 +91,8 @@ def test_pca_fitted_on_a_file(data, tmp_path):
 def test_wrong_pca(data):
     with pytest.raises(ValueError, match='at least as many channels and images, got 12 channels and 90 images'):
         build('PCA', num_components=13)(data)
+    with pytest.raises(ValueError, match='needs features that differ, but all 90 of gallery are equal'):
+        build('PCA', num_components=2)(data.map_feats(lambda feats: feats * 0 + 1))
     with pytest.raises(ValueError, match='num_components must be at least 1, got 0'):
         build('PCA', num_components=0)
     with pytest.raises(ValueError, match="fit_on must be 'gallery' or a file"):
@@ -143,6 +145,23 @@ def test_query_expansion_equals_a_loop(data, alpha):
         build('QueryExpansion', k=91)(data)
     with pytest.raises(ValueError, match='k must be at least 1'):
         build('QueryExpansion', k=0)
+
+
+def test_query_expansion_leaves_features_of_zeros_alone(data):
+    data.query.feats[2], data.gallery.feats[5] = 0, 0
+    out = build('QueryExpansion', k=3, alpha=0)(data)
+    assert (out.query.feats[2] == 0).all()
+    without = build('QueryExpansion', k=3, alpha=0)(RetrievalData(
+        data.query, data.gallery.rows(torch.arange(90) != 5)))
+    torch.testing.assert_close(out.query.feats, without.query.feats)
+
+
+def test_query_expansion_with_opposed_neighbours():
+    # The only gallery image points the other way: its weight is 0, not the power of a negative number.
+    query, gallery = make_features(1, channels=2), make_features(1, channels=2)
+    query.feats[:], gallery.feats[:] = torch.tensor([1., 0.]), torch.tensor([-1., .5])
+    out = build('QueryExpansion', k=1, alpha=2)(RetrievalData(query, gallery))
+    assert out.query.feats.tolist() == [[1, 0]]
 
 
 def test_drop_junk(data):

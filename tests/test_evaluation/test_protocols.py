@@ -26,7 +26,9 @@ def test_unknown():
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(num_draws=0), 'num_draws must be at least 1, got 0'), (dict(num_pids=-1), 'num_pids must be at least 1'),
+    (dict(num_draws=0), 'num_draws must be an integer of at least 1, got 0'),
+    (dict(num_pids=-1), 'num_pids must be an integer of at least 1'), (dict(num_draws=2.5), 'an integer of at least 1'),
+    (dict(seed=-1), 'seed must be an integer of at least 0, got -1'),
     (dict(splits=()), 'splits must hold'), (dict(splits=((1, 2), ())), 'splits must hold'),
 ])
 def test_wrong_draws(settings, message):

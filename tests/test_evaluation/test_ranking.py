@@ -293,7 +293,7 @@ def test_distance_errors():
         evaluate_distances(np.zeros((40, 150)), *case[2:4], [1], case[5])
     distances = np.zeros((40, 150))
     distances[31, 5] = np.nan
-    with pytest.raises(ValueError, match=r'NaN in 1 rows: 11 \(counted from row 20\)'):
+    with pytest.raises(ValueError, match='NaN in 1 rows: 31$'):
         evaluate_distances(distances, *case[2:], chunk_size=20)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from mmengine.logging import MMLogger
 
 from mmreid.evaluation import (
     PROTOCOLS,
+    Draws,
     Features,
     L2Normalize,
     Protocol,
@@ -114,6 +116,34 @@ def test_protocols_of_one_name():
     for protocols in ([PROTOCOLS['nd']] * 2, []):
         with pytest.raises(ValueError, match='one or more of different names'):
             evaluate_protocols(lambda start, stop: np.zeros((1, 1)), labels, protocols)
+
+
+@pytest.mark.parametrize('split', ['query', 'gallery'])
+@pytest.mark.parametrize('field', ['pids', 'camids'])
+def test_lengths_must_agree(split, field):
+    data, _ = make_data()
+    wrong = replace(getattr(data, split), **{field: getattr(getattr(data, split), field)[:-1]})
+    with pytest.raises(ValueError, match=f'{split}_{field} must have .* rows as the features, got'):
+        evaluate_retrieval(replace(data, **{split: wrong}), ['market1501'])
+
+
+def test_reasons_of_a_protocol_that_draws():
+    data, case = make_data()
+    pids = sorted(set(case[2]))
+    few = Protocol('few', 'drops the camera', PROTOCOLS['nd'].excludes, draws=Draws(num_draws=2, num_pids=2, seed=3))
+    report = evaluate_retrieval(data, [few])
+    result = report.results['few']
+    left_out = result.exclusions.undrawn_queries
+    assert 0 < left_out < len(case[2]) and f'{left_out} whose identity is in no trial' in report.text()
+    assert result.num_valid_queries == (len(case[2]) - left_out - result.exclusions.absent_queries -
+                                        result.exclusions.camera_queries)
+    assert 'in 2 trials of at most 2 identities with queries, seed 3' in report.text()
+    read = report.to_dict()['protocols']['few']
+    assert read['draws'] == dict(num_draws=2, num_pids=2, seed=3, splits=None)
+    assert read['excluded']['undrawn_queries'] == left_out
+    lonely = replace(few, draws=Draws(splits=((int(pids[0]), ), )))  # seen by one camera only
+    with pytest.raises(ValueError, match='in 1 given splits.* are in no trial; every positive of .* shares'):
+        evaluate_retrieval(data, [lonely])
 
 
 def test_a_step_must_keep_the_rows():

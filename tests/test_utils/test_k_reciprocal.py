@@ -324,3 +324,15 @@ def test_cuda_agrees_with_the_definition(variant):
     result = k_reciprocal_rerank(*(torch.from_numpy(values).cuda() for values in case), variant=variant)
     assert result.is_cuda
     assert_same(result.cpu().numpy(), naive_k_reciprocal(*case, 20, 6, .3, squared_twice=variant != 'original'))
+
+
+def test_memory_is_bounded_when_everything_overlaps(monkeypatch):
+    # A collapsed network: every pair of rows shares the same neighbours.
+    sizes, summed = [], k_reciprocal._summed
+    monkeypatch.setattr(k_reciprocal, 'STEP_ELEMENTS', 5000)
+    monkeypatch.setattr(k_reciprocal, '_summed', lambda number, values: (sizes.append(len(number)),
+                                                                         summed(number, values))[1])
+    query, gallery = np.ones((60, 4), np.float32), np.ones((100, 4), np.float32)
+    result = k_reciprocal.k_reciprocal_rerank(query, gallery)
+    assert (np.abs(result - result[0, 0]) < 0.71).all() and sum(sizes) > 100_000
+    assert max(sizes) < 2 * 5000 + 100 * 30  # a part, and the row that fills it up

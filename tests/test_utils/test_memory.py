@@ -13,9 +13,10 @@ def test_available_bytes_is_plausible():
     assert 2**20 < available_bytes() < 2**50
 
 
-def test_control_group_counts(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, '_meminfo', lambda key: 10**12)
-    texts = {'/sys/fs/cgroup/memory.max': '5000', '/sys/fs/cgroup/memory.current': '2000'}
+@pytest.fixture
+def files(monkeypatch, tmp_path):
+    """Texts of files by their paths, instead of those of this machine."""
+    texts = {}
 
     class Files(type(tmp_path)):
 
@@ -25,11 +26,33 @@ def test_control_group_counts(monkeypatch, tmp_path):
             return texts[str(self)]
 
     monkeypatch.setattr(memory, 'Path', Files)
-    assert available_bytes() == 3000
-    texts['/sys/fs/cgroup/memory.max'] = 'max'
-    assert available_bytes() == 10**12
-    monkeypatch.setattr(memory, '_meminfo', lambda key: None)
+    return texts
+
+
+def test_control_group_counts(files):
     assert available_bytes() == memory.UNKNOWN_BYTES
+    files['/proc/meminfo'] = 'MemTotal: 99 kB\nMemAvailable: 50 kB\n'
+    assert available_bytes() == 50 * 1024
+    files.update({'/sys/fs/cgroup/memory.max': '5000', '/sys/fs/cgroup/memory.current': '2000'})
+    assert available_bytes() == 3000
+    # Files in the cache of the group are given up when memory is needed.
+    files['/sys/fs/cgroup/memory.stat'] = 'anon 100\ninactive_file 1500\n'
+    assert available_bytes() == 4500
+    # The group of the process, and those around it.
+    files['/proc/self/cgroup'] = '0::/system/job_7\n'
+    files.update({'/sys/fs/cgroup/system/job_7/memory.max': 'max', '/sys/fs/cgroup/system/job_7/memory.current': '1'})
+    assert available_bytes() == 4500
+    files.update({'/sys/fs/cgroup/system/memory.max': '900', '/sys/fs/cgroup/system/memory.current': '1000'})
+    assert available_bytes() == 0
+
+
+def test_first_version_of_control_groups(files):
+    files['/proc/meminfo'] = 'MemAvailable: 50 kB\n'
+    files['/proc/self/cgroup'] = '4:memory:/slurm/job\n2:cpu,cpuacct:/\n'
+    folder = '/sys/fs/cgroup/memory/slurm/job/'
+    files.update({f'{folder}memory.limit_in_bytes': '700', f'{folder}memory.usage_in_bytes': '600',
+                  f'{folder}memory.stat': 'total_inactive_file 50\n'})
+    assert available_bytes() == 150
 
 
 def test_time_and_memory_of_a_call():

@@ -18,6 +18,11 @@ def test_plain_values_are_read_as_before():
         'a.b': 1, 'c': .5, 'd': True, 'e': None, 'f': [1, 2], 'g': ['x', 'y'], 'h': (1, 2), 'i': 'k=v'}
 
 
+def test_text_with_braces_and_order():
+    assert parse('a=epoch_{}.pth') == {'a': 'epoch_{}.pth'}
+    assert parse('a=dict(b=1)', 'a=2') == {'a': 2} and parse('a=2', 'a=dict(b=1)') == {'a': {'b': 1}}
+
+
 def test_dicts():
     assert parse("steps=[dict(type='PCA', num_components=2), {'type': 'L2Normalize'}]", 'n=3') == {
         'n': 3, 'steps': [dict(type='PCA', num_components=2), dict(type='L2Normalize')]}

@@ -8,6 +8,7 @@ The files are those that ``tools/test.py`` and ``eval_features.py`` write.
 
 import argparse
 import json
+import re
 import sys
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -52,9 +53,7 @@ def average(paths: list[str]) -> dict[str, dict[str, dict[str, float]]]:
     first = reports[0]
     for path, report in zip(paths, reports):
         for key in SETTINGS:
-            # The share of variance that PCA explains differs from split to split.
-            if [str(item).split(':')[0].split(',')[0] for item in report[key]] != \
-                    [str(item).split(':')[0].split(',')[0] for item in first[key]]:
+            if _comparable(report[key]) != _comparable(first[key]):
                 raise ValueError(f'{path} has {key} {report[key]!r}, {paths[0]} has {first[key]!r}')
         if report['protocols'].keys() != first['protocols'].keys():
             raise ValueError(f'{path} has the protocols {list(report["protocols"])}, {paths[0]} has '
@@ -68,6 +67,11 @@ def average(paths: list[str]) -> dict[str, dict[str, dict[str, float]]]:
             raise ValueError(f'{lacking[0]} of {name} is not in all reports')
         result[name] = {key: dict(mean=fmean(values[key]), std=pstdev(values[key])) for key in keys}
     return result
+
+
+def _comparable(setting: Any) -> str:
+    """A setting without the share of variance that PCA explains, which differs from split to split."""
+    return re.sub(r', [\d.]+ % of the variance', '', str(setting))
 
 
 def main(argv=None) -> None:

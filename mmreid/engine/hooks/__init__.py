@@ -1,12 +1,13 @@
 """Hooks: what happens inside an epoch besides training on a batch."""
 
 from .checkpoint_hook import SafeCheckpointHook
+from .extraction_cost_hook import ExtractionCostHook
 from .initial_evaluation_hook import InitialEvaluationHook
 from .invalid_loss_hook import InvalidLossError, InvalidLossHook
 from .latent_state_hook import LatentStateResetHook
 from .progress_hook import FeatureProgressHook
 
 __all__ = [
-    'FeatureProgressHook', 'InitialEvaluationHook', 'InvalidLossError', 'InvalidLossHook', 'LatentStateResetHook',
-    'SafeCheckpointHook'
+    'ExtractionCostHook', 'FeatureProgressHook', 'InitialEvaluationHook', 'InvalidLossError', 'InvalidLossHook',
+    'LatentStateResetHook', 'SafeCheckpointHook'
 ]

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from mmreid.utils.distance import MIN_NORM, check_metric
-from mmreid.utils.features import Array, as_matrix, full_float32_matmul, repeated_rows, same_kind, square_norms
+from mmreid.utils.features import Array, as_matrix, product, repeated_rows, same_kind, square_norms
 
 
 class FeatureDistances:
@@ -41,6 +41,11 @@ class FeatureDistances:
         self._buffer = self.query[:0]
 
     @property
+    def itemsize(self) -> int:
+        """Bytes of one distance."""
+        return self.query.itemsize
+
+    @property
     def device(self) -> torch.device:
         """Where the blocks lie."""
         return self.query.device if self.on_cuda else torch.device('cpu')
@@ -57,11 +62,7 @@ class FeatureDistances:
             self._buffer = self.query.new_empty(shape) if self.on_cuda else np.empty(shape, self.query.dtype)
         block = self._buffer[:stop - start]
         query = self.query[start:stop] * (-1 if self.metric == 'cosine' else -2)
-        if self.on_cuda:
-            with full_float32_matmul():
-                torch.matmul(query, self.gallery.T, out=block)
-        else:
-            np.matmul(query, self.gallery.T, out=block)
+        product(query, self.gallery, block)
         if self.metric == 'cosine':
             block *= self._norms
         else:

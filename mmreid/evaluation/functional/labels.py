@@ -76,6 +76,8 @@ def _integers(values: Any, name: str) -> np.ndarray:
     if values.ndim != 1 or not len(values) or values.dtype.kind not in 'iu':
         raise ValueError(f'{name} must be integers of shape (rows,) with at least one row, '
                          f'got {values.dtype} of shape {values.shape}')
+    if values.dtype.kind == 'u' and values.max() > np.iinfo(np.int64).max:
+        raise ValueError(f'{name} must fit 64 bits with a sign, got {values.max()}')
     # Narrow integers compare faster; 64 bits are kept where they are needed.
     narrow = np.iinfo(np.int32)
     fits = narrow.min <= values.min() and values.max() <= narrow.max

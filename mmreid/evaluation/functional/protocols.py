@@ -6,7 +6,7 @@ A protocol is a row of :data:`PROTOCOLS`. To add one, add a row::
                                   excludes=lambda same_pid, same_camid: ~same_pid & same_camid)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Optional, Union
@@ -34,12 +34,21 @@ class Draws:
     splits: Optional[tuple[tuple[int, ...], ...]] = None
 
     def __post_init__(self) -> None:
-        for name in ('num_draws', 'num_pids'):
+        for name, lowest in (('num_draws', 1), ('num_pids', 1), ('seed', 0)):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f'{name} must be at least 1, got {value}')
+            if value is not None and (not isinstance(value, int) or value < lowest):
+                raise ValueError(f'{name} must be an integer of at least {lowest}, got {value!r}')
         if self.splits is not None and (not self.splits or not all(len(split) for split in self.splits)):
             raise ValueError('splits must hold one or more trials of one or more identities each')
+
+    def describe(self) -> str:
+        """What is drawn, in one line."""
+        if self.splits is not None:
+            people = f'{len(self.splits)} given splits'
+        else:
+            people = f'{self.num_draws} trials of ' + ('all identities' if self.num_pids is None else
+                                                       f'at most {self.num_pids} identities with queries')
+        return f'rank-k among one drawn gallery image of each identity, in {people}, seed {self.seed}'
 
     @property
     def num_trials(self) -> int:
@@ -70,6 +79,10 @@ class Protocol:
     needs_cameras: bool = True
     draws: Optional[Draws] = None
 
+    def describe(self) -> str:
+        """What is dropped and what is drawn, in one line."""
+        return self.summary if self.draws is None else f'{self.summary}; {self.draws.describe()}'
+
     def junk(self, gallery_pids: Any) -> Any:
         """Mask of the gallery images that are dropped for every query (numpy array or torch tensor as given)."""
         mask = gallery_pids != gallery_pids
@@ -78,7 +91,7 @@ class Protocol:
         return mask
 
 
-def _same_image_of_camera(same_pid: Any, same_camid: Any) -> Any:
+def _own_identity_in_camera(same_pid: Any, same_camid: Any) -> Any:
     return same_pid & same_camid
 
 
@@ -97,19 +110,14 @@ _DROPS_CAMERA = 'drops junk (-1) and every image from the same camera'
 PROTOCOLS: dict[str, Protocol] = {
     row.name: row
     for row in (
-        Protocol('market1501', _DROPS_OWN, _same_image_of_camera),
+        Protocol('market1501', _DROPS_OWN, _own_identity_in_camera),
         Protocol('nd', _DROPS_CAMERA, _whole_camera),
-        Protocol('cuhk03', f'{_DROPS_CAMERA}; CMC with one drawn gallery image an identity', _whole_camera,
-                 draws=Draws()),
-        Protocol('cuhk03-np', _DROPS_OWN, _same_image_of_camera),
-        Protocol('viper', f'{_DROPS_CAMERA}; trials of 316 identities, one drawn gallery image each', _whole_camera,
-                 draws=Draws(num_pids=316)),
-        Protocol('prid2011', f'{_DROPS_CAMERA}; trials of 100 identities and all that have no query, one drawn '
-                 'gallery image each', _whole_camera, draws=Draws(num_pids=100)),
-        Protocol('cuhk01', f'{_DROPS_CAMERA}; trials of 486 identities, one drawn gallery image each', _whole_camera,
-                 draws=Draws(num_pids=486)),
-        Protocol('cuhk01-100', f'{_DROPS_CAMERA}; trials of 100 identities, one drawn gallery image each',
-                 _whole_camera, draws=Draws(num_pids=100)),
+        Protocol('cuhk03', _DROPS_CAMERA, _whole_camera, draws=Draws()),
+        Protocol('cuhk03-np', _DROPS_OWN, _own_identity_in_camera),
+        Protocol('viper', _DROPS_CAMERA, _whole_camera, draws=Draws(num_pids=316)),
+        Protocol('prid2011', _DROPS_CAMERA, _whole_camera, draws=Draws(num_pids=100)),
+        Protocol('cuhk01', _DROPS_CAMERA, _whole_camera, draws=Draws(num_pids=486)),
+        Protocol('cuhk01-100', _DROPS_CAMERA, _whole_camera, draws=Draws(num_pids=100)),
         Protocol('all', 'drops nothing', _nothing, junk_pids=(), needs_cameras=False),
     )
 }
@@ -123,8 +131,21 @@ def get_protocol(protocol: Union[str, Protocol]) -> Protocol:
     """
     if isinstance(protocol, Protocol):
         return protocol
-    if protocol not in PROTOCOLS:
+    if not isinstance(protocol, str) or protocol not in PROTOCOLS:
         near = get_close_matches(str(protocol), PROTOCOLS, n=1)
         raise ValueError(f'protocol must be one of {", ".join(PROTOCOLS)}, got {protocol!r}'
                          f'{f"; did you mean {near[0]!r}?" if near else ""}')
     return PROTOCOLS[protocol]
+
+
+def unique_protocols(protocols: Union[str, Sequence[Union[str, Protocol]]]) -> list[Protocol]:
+    """Look up protocols by name.
+
+    Raises:
+        ValueError: If there are none, one is unknown, or one is named twice.
+    """
+    rows = [get_protocol(row) for row in ([protocols] if isinstance(protocols, (str, Protocol)) else protocols)]
+    names = [row.name for row in rows]
+    if not names or len(set(names)) != len(names):
+        raise ValueError(f'protocols must name one or more different protocols, got {names}')
+    return rows

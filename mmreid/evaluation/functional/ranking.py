@@ -18,10 +18,10 @@ from .protocols import Protocol, get_protocol
 from .scores import CURVE_LENGTH, ProtocolResult, cmc, first_ranks, precision_scores
 from .trials import SingleShotRanks, Trial, make_trials, same_identities
 
-#: Bytes of the block of distances that is held at a time, on the CPU and on a CUDA device (where sorting takes more).
+#: Bytes of the block of distances that is held at a time, on the CPU and on a CUDA device.
 BLOCK_BYTES = {'cpu': 96 * 2**20, 'cuda': 128 * 2**20}
-#: Part of the available memory that a block may take where that is scarce.
-BLOCK_SHARE = 1 / 8
+#: Part of the available memory that a block may take where that is scarce, and the size that it takes at least.
+BLOCK_SHARE, MIN_BLOCK_BYTES = 1 / 16, 8 * 2**20
 
 Blocks = Callable[[int, int], Array]
 Results = dict[str, Union[float, int]]
@@ -121,7 +121,8 @@ def evaluate_distances(distances: Union[Array, Blocks],
     protocol = get_protocol(protocol)
     labels = make_labels(query_pids, gallery_pids, query_camids, gallery_camids, [protocol])
     check_lengths(labels, len(labels.query_pids), len(labels.gallery_pids), 'the identities')
-    device = distances.device if isinstance(distances, torch.Tensor) else torch.device('cpu')
+    on_cuda = isinstance(distances, torch.Tensor) and distances.is_cuda
+    device = distances.device if on_cuda else torch.device('cpu')
     results = evaluate_protocols(distance_blocks(distances, labels), labels, [protocol], topk, trapezoid=trapezoid,
                                  device=device, chunk_size=chunk_size, num_threads=num_threads)
     return results[protocol.name].to_dict()
@@ -144,7 +145,7 @@ def distance_blocks(distances: Union[Array, Blocks], labels: Labels) -> Blocks:
         block = as_float(block)
         lowest = block.amin(1).cpu().numpy() if isinstance(block, torch.Tensor) else block.min(axis=1)
         if np.isnan(lowest).any():
-            raise ValueError(f'distances has NaN in {named_rows(np.isnan(lowest))} (counted from row {start})')
+            raise ValueError(f'distances has NaN in {named_rows(np.isnan(lowest), start)}')
         return block
 
     return blocks
@@ -179,7 +180,8 @@ def evaluate_protocols(blocks: Blocks,
         raise ValueError(f'protocols must be one or more of different names, got {names}')
     if num_threads is not None and num_threads < 1:
         raise ValueError(f'num_threads must be None or at least 1, got {num_threads}')
-    chunk_size = _chunk_size(chunk_size, len(labels.query_pids), len(labels.gallery_pids), torch.device(device))
+    chunk_size = _chunk_size(chunk_size, len(labels.query_pids), len(labels.gallery_pids), torch.device(device),
+                             getattr(blocks, 'itemsize', 4))
     tasks = [_ProtocolTask(protocol, labels) for protocol in protocols]
     rankings = [ranking for task in tasks for ranking in task.rankings]
 
@@ -205,6 +207,11 @@ class _ProtocolTask:
         shown = [everybody] if not self.trials else self.trials[:1] if same_identities(self.trials) else self.trials
         self.rankings = [Ranking(protocol, junk | ~trial.gallery, trial.queries) for trial in shown]
 
+    @property
+    def _drawn_queries(self) -> Optional[np.ndarray]:
+        """Mask of the queries that take part in a trial at all; None where nothing is drawn."""
+        return np.any([trial.queries for trial in self.trials], axis=0) if self.trials else None
+
     def draw(self, block: Array, start: int) -> None:
         """Rank the drawn matches of a block of distances."""
         if self.trials:
@@ -216,10 +223,10 @@ class _ProtocolTask:
     def result(self, ranks: list[Ranks], topk: Sequence[int], trapezoid: bool) -> ProtocolResult:
         """Scores from the ranks of the matches, one for each of the rankings."""
         if not any(counts.any() for counts, _ in ranks):
-            raise ValueError(no_match_message(self.labels, self.protocol))
+            raise ValueError(no_match_message(self.labels, self.protocol, self._drawn_queries))
         counts = dict(num_queries=len(self.labels.query_pids),
                       num_valid_queries=int(np.any([counts > 0 for counts, _ in ranks], axis=0).sum()),
-                      exclusions=count_exclusions(self.labels, self.protocol))
+                      exclusions=count_exclusions(self.labels, self.protocol, self._drawn_queries))
         ks = np.arange(1, CURVE_LENGTH + 1)
         if not self.trials:
             first = first_ranks(ranks[0])
@@ -241,11 +248,12 @@ class _ProtocolTask:
         return scores
 
 
-def _chunk_size(chunk_size: Optional[int], num_queries: int, num_gallery: int, device: torch.device) -> int:
+def _chunk_size(chunk_size: Optional[int], num_queries: int, num_gallery: int, device: torch.device,
+                itemsize: int) -> int:
     """The given number of rows, or as many as fit, in blocks of nearly equal size."""
     if chunk_size is None:
-        block_bytes = min(BLOCK_BYTES[device.type], int(BLOCK_SHARE * available_bytes(device)))
-        rows = max(1, block_bytes // (num_gallery * 4))
+        scarce = max(MIN_BLOCK_BYTES, int(BLOCK_SHARE * available_bytes(device)))
+        rows = max(1, min(BLOCK_BYTES[device.type], scarce) // (num_gallery * itemsize))
         return math.ceil(num_queries / math.ceil(num_queries / rows))
     if chunk_size < 1:
         raise ValueError(f'chunk_size must be None or at least 1, got {chunk_size}')
@@ -258,7 +266,7 @@ def check_topk(topk: Any) -> tuple[int, ...]:
     Raises:
         ValueError: If they are not one or more integers of at least 1.
     """
-    topk = (topk, ) if isinstance(topk, int) else tuple(topk)
+    topk = (topk, ) if isinstance(topk, (int, np.integer)) else tuple(topk)
     if not topk or any(isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1 for k in topk):
         raise ValueError(f'topk must be one or more integers of at least 1, got {topk}')
     return topk

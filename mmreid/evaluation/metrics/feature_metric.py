@@ -2,17 +2,21 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any, Optional
 
 import torch
-from mmengine.dist import all_gather, broadcast_object_list, is_main_process
+from mmengine.dist import all_gather, broadcast_object_list, gather, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
 from mmreid.evaluation.retrieval_data import EVALUATED_SPLITS, NEEDED_SPLITS, SPLITS, Features
-from mmreid.utils.memory import Cost, measured
+from mmreid.utils.features import named_rows
+from mmreid.utils.memory import Cost, Measurement
 
+#: Stands for a camera that is not known (``camid`` None) while features are gathered.
+NO_CAMERA = torch.iinfo(torch.int64).min
+#: Rows that processes exchange at a time.
+ROWS_AT_A_TIME = 8192
 #: What a predicted sample must carry.
 NEEDED = ('feature', 'pid', 'camid', 'split', 'sample_idx')
 
@@ -40,11 +44,20 @@ class FeatureMetric(BaseMetric):
     def __init__(self, collect_device: str = 'cpu', prefix: Optional[str] = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.extraction = Cost()
-        self._extracting = ExitStack()
+        self._extraction: Optional[Measurement] = None
 
     @abstractmethod
     def compute(self, splits: dict[str, Features]) -> dict:
         """Compute the metrics on the main process from the features of each split."""
+
+    def start_extraction(self, device: torch.device) -> None:
+        """Begin to measure the time and memory of the extraction, in this process."""
+        self._extraction = Measurement(device)
+
+    def stop_extraction(self) -> None:
+        """End the measurement; ``extraction`` holds the result."""
+        if self._extraction is not None:
+            self.extraction, self._extraction = self._extraction.stop(), None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep the features and annotations of a batch of predicted samples, given as dicts.
@@ -62,12 +75,12 @@ class FeatureMetric(BaseMetric):
             if sample['split'] not in self.splits:
                 raise ValueError(f'split must be one of {", ".join(self.splits)} in evaluation, got '
                                  f'{sample["split"]!r} for the sample {sample["sample_idx"]}')
-        if not self.results:  # from the first batch on; time and memory of this process
-            self._extracting.close()
-            device = torch.as_tensor(data_samples[0]['feature']).device
-            self.extraction = self._extracting.enter_context(measured(device))
+        if self._extraction is None:  # no hook has said when extraction began
+            self.start_extraction(torch.as_tensor(data_samples[0]['feature']).device)
+        self._extraction.sample()
         feats = torch.stack([torch.as_tensor(sample['feature']).detach() for sample in data_samples])
-        ids = [[int(sample['sample_idx']), int(sample['pid']), int(sample['camid']), SPLITS.index(sample['split'])]
+        ids = [[int(sample['sample_idx']), int(sample['pid']),
+                NO_CAMERA if sample['camid'] is None else int(sample['camid']), SPLITS.index(sample['split'])]
                for sample in data_samples]
         self.results.append((feats.to('cpu', torch.float32), torch.tensor(ids, dtype=torch.int64)))
 
@@ -83,7 +96,7 @@ class FeatureMetric(BaseMetric):
         Raises:
             ValueError: If samples are missing or in contradiction, or the metric cannot be computed; on every process.
         """
-        self._extracting.close()
+        self.stop_extraction()
         try:
             feats, ids = gather_rows(*concatenate(self.results))
         finally:
@@ -134,7 +147,10 @@ def concatenate(results: list) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def gather_rows(feats: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Concatenate the rows of all processes, in the order of their ranks. Processes may hold different numbers.
+    """Concatenate the rows of all processes on the main one, in the order of their ranks; others get none.
+
+    Processes may hold different numbers of rows; these are exchanged in pieces, so that no process holds more than its
+    own and a piece of the others.
 
     Raises:
         ValueError: On every process, if there are no rows at all or the numbers of channels differ.
@@ -146,15 +162,22 @@ def gather_rows(feats: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, t
                          f'{", ".join(str(tuple(shape)) for shape in shapes)}')
     if len(shapes) == 1:
         return feats, ids
-    longest = max(length for length, _ in shapes)
-    gathered = []
-    for rows, width in ((feats, channels[0]), (ids, ids.shape[1])):
-        padded = rows.new_zeros(longest, width)
-        if len(rows):
-            padded[:len(rows)] = rows
-        parts = all_gather(padded)
-        gathered.append(torch.cat([part[:length] for part, (length, _) in zip(parts, shapes)]))
-    return gathered[0], gathered[1]
+    lengths = [length for length, _ in shapes]
+    starts = [sum(lengths[:rank]) for rank in range(len(lengths))]
+    return tuple(_gather(rows, width, lengths, starts) for rows, width in ((feats, channels[0]), (ids, ids.shape[1])))
+
+
+def _gather(rows: torch.Tensor, width: int, lengths: list[int], starts: list[int]) -> torch.Tensor:
+    whole = rows.new_empty(sum(lengths) if is_main_process() else 0, width)
+    for first in range(0, max(lengths), ROWS_AT_A_TIME):
+        piece = rows.new_zeros(min(ROWS_AT_A_TIME, max(lengths) - first), width)
+        own = rows[first:first + len(piece)]
+        if len(own):
+            piece[:len(own)] = own
+        for part, length, start in zip(gather(piece), lengths, starts):
+            count = min(len(piece), max(0, length - first))
+            whole[start + first:start + first + count] = part[:count]
+    return whole
 
 
 def unique_samples(feats: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,10 +200,18 @@ def unique_samples(feats: torch.Tensor, ids: torch.Tensor) -> tuple[torch.Tensor
                          f'images: ({pairs[0]}) and ({pairs[1]})')
     if repeats.any():
         MMLogger.get_current_instance().debug(f'{int(repeats.sum())} repeated samples are left out of the evaluation')
+    elif torch.equal(order, torch.arange(len(order))):
+        return feats, ids  # in order already: nothing is copied
     return feats[order[~repeats]], ordered[~repeats]
 
 
 def _rows_of(feats: torch.Tensor, ids: torch.Tensor, split: int) -> Features:
-    chosen = ids[:, 3] == split
-    sample_idx, pids, camids, _ = ids[chosen].T
-    return Features(feats[chosen], pids, camids, sample_idx)
+    chosen = (ids[:, 3] == split).nonzero()[:, 0]
+    together = len(chosen) > 0 and int(chosen[-1] - chosen[0]) + 1 == len(chosen)
+    rows = slice(int(chosen[0]), int(chosen[-1]) + 1) if together else chosen
+    sample_idx, pids, camids, _ = ids[rows].T
+    unknown = camids == NO_CAMERA
+    if unknown.any() and not unknown.all():
+        raise ValueError(f'camid is None for {int(unknown.sum())} of {len(camids)} {SPLITS[split]} images, sample_idx '
+                         f'{named_rows(unknown.numpy())}: cameras must be known for all images of a split or for none')
+    return Features(feats[rows], pids, None if unknown.any() else camids, sample_idx)

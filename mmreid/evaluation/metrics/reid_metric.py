@@ -6,8 +6,7 @@ from typing import Optional, Union
 from mmengine.logging import print_log
 
 from mmreid.evaluation.feature_files import write_features
-from mmreid.evaluation.functional import get_protocol
-from mmreid.evaluation.functional.protocols import Protocol
+from mmreid.evaluation.functional.protocols import Protocol, unique_protocols
 from mmreid.evaluation.functional.ranking import check_topk
 from mmreid.evaluation.report import RetrievalReport
 from mmreid.evaluation.retrieval import evaluate_retrieval
@@ -23,8 +22,8 @@ class ReIDMetric(FeatureMetric):
     """Retrieval metrics of person re-identification, under one or several protocols.
 
     The query / gallery split travels with the samples, so nothing depends on the order of rows, and neither the number
-    of processes nor padding changes a digit. A table of the results, of what was dropped and why, and of the time and
-    memory of each stage is logged.
+    of processes nor padding changes a digit on the CPU. A table of the results, of what was dropped and why, and of the
+    time and memory of each stage is logged.
 
     Args:
         protocols (Sequence[str | Protocol]): Names in :data:`mmreid.evaluation.PROTOCOLS`, or protocols. Defaults to
@@ -88,16 +87,3 @@ class ReIDMetric(FeatureMetric):
         if self.report is not None:
             found.write(self.report)
         return found.metrics()
-
-
-def unique_protocols(protocols: Union[str, Sequence[Union[str, Protocol]]]) -> list[Protocol]:
-    """Look up protocols by name.
-
-    Raises:
-        ValueError: If there are none, one is unknown, or one is named twice.
-    """
-    rows = [get_protocol(row) for row in ([protocols] if isinstance(protocols, (str, Protocol)) else protocols)]
-    names = [row.name for row in rows]
-    if not names or len(set(names)) != len(names):
-        raise ValueError(f'protocols must name one or more different protocols, got {names}')
-    return rows

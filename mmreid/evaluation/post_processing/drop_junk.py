@@ -25,7 +25,7 @@ class DropJunk(PostProcessor):
     """
 
     def __init__(self, pids: tuple[int, ...] = (-1, )) -> None:
-        self.pids = tuple(pids)
+        self.pids = (pids, ) if isinstance(pids, int) else tuple(pids)
 
     def __call__(self, data: RetrievalData) -> RetrievalData:
         """The same with fewer gallery images."""

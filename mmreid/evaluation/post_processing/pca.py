@@ -2,7 +2,6 @@
 
 from typing import Optional
 
-import numpy as np
 import torch
 
 from mmreid.evaluation.feature_files import read_features
@@ -28,7 +27,8 @@ class PCA(FeatureTransform):
         num_components (int): Dimensions that are kept.
         whiten (bool): Scale every component to variance 1. Defaults to False.
         fit_on (str): ``'gallery'`` or a file of features (``*.npz``, see ``docs/en/user_guides/evaluation.md``), for
-            example of the training images. Defaults to ``'gallery'``.
+            example of the training images: its split ``train``, or all of its splits where it has no ``train``.
+            Defaults to ``'gallery'``.
 
     Raises:
         ValueError: If there are fewer channels or images than components, or the file has other channels.
@@ -54,6 +54,8 @@ class PCA(FeatureTransform):
                              f'{feats.shape[1]} channels and {len(feats)} images ({self.fit_on})')
         mean, covariance = moments(feats)
         variances, vectors = torch.linalg.eigh(covariance)  # ascending
+        if not variances[-1] > 0:
+            raise ValueError(f'PCA needs features that differ, but all {len(feats)} of {self.fit_on} are equal')
         variances, vectors = variances.flip(0).clamp(min=0), vectors.flip(1)[:, :self.num_components]
         # The sign of a component is free; its largest entry is made positive so that every machine agrees.
         largest = vectors.abs().argmax(0, keepdim=True)
@@ -74,7 +76,10 @@ class PCA(FeatureTransform):
         return (f'PCA({self.num_components}{", whitened" if self.whiten else ""}, fitted on {self.fit_on}{kept})')
 
     def _file_feats(self, like: torch.Tensor) -> torch.Tensor:
-        feats = torch.from_numpy(np.concatenate([split.feats for split in read_features(self.fit_on).values()]))
+        splits = read_features(self.fit_on)
+        # Training images are what such a file is for; without any, all that it has.
+        chosen = [splits['train']] if 'train' in splits else list(splits.values())
+        feats = torch.cat([split.feats for split in chosen])
         if feats.shape[1] != like.shape[1]:
             raise ValueError(f'{self.fit_on} has features of {feats.shape[1]} channels, the test set of '
                              f'{like.shape[1]}')

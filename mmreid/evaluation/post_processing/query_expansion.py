@@ -44,11 +44,18 @@ class QueryExpansion(PostProcessor):
                              f'got {len(data.gallery)}')
         data = data.map_feats(lambda feats: F.normalize(feats, dim=1))
         query, gallery = data.query.feats, data.gallery.feats
-        near = nearest_neighbours(query, gallery, self.k, self.backend)
-        weights = (1 - near.distances / 2).clamp(min=0)**self.alpha  # cosine of unit vectors
+        # The nearest of unit vectors have the largest cosine; a feature of zeros, which has none, is left out.
+        rows = (gallery != 0).any(1).nonzero()[:, 0]
+        if self.k > len(rows):
+            raise ValueError(f'query expansion over k={self.k} images needs as many in the gallery with a feature that '
+                             f'is not zero, got {len(rows)}')
+        near = rows[nearest_neighbours(query, gallery if len(rows) == len(gallery) else gallery[rows], self.k,
+                                       self.backend).index]
         expanded = query.clone()
         for place in range(self.k):
-            expanded += weights[:, place, None] * gallery[near.index[:, place]]
+            found = gallery[near[:, place]]
+            expanded += (query * found).sum(1, keepdim=True).clamp(min=0)**self.alpha * found
+        expanded[(query == 0).all(1)] = 0
         return replace(data, query=data.query.with_feats(F.normalize(expanded, dim=1)))
 
     def describe(self) -> str:
