@@ -304,6 +304,10 @@ class ReIDDataset(BaseDataset):
         """Class index of each row, int64, read-only; -1 where there is none."""
         return self._column('gt_label')
 
+    def get_domains(self) -> np.ndarray:
+        """Domain of each row, int64, read-only."""
+        return self._column('domain')
+
     def get_splits(self) -> np.ndarray:
         """``'train'``, ``'query'`` or ``'gallery'`` for each row, read-only."""
         return self._column('split')
@@ -311,7 +315,7 @@ class ReIDDataset(BaseDataset):
     def _column(self, key: str) -> np.ndarray:
         if not self._columns:
             infos = [self.get_data_info(row) for row in range(len(self))]
-            for name in ('pid', 'camid', 'gt_label'):
+            for name in ('pid', 'camid', 'gt_label', 'domain'):
                 self._columns[name] = np.asarray([info.get(name, -1) for info in infos], dtype=np.int64)
             self._columns['split'] = np.asarray([info['split'] for info in infos])
             for column in self._columns.values():

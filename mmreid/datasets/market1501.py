@@ -1,21 +1,15 @@
 """Market-1501."""
 
-import logging
-import os
-import os.path as osp
 import re
-
-from mmengine.logging import print_log
 
 from mmreid.registry import DATASETS
 
-from .base import JUNK_PID, ReIDDataset, SplitCount
-from .data_root import require_folders
-from .image_io import IMAGE_SUFFIXES
+from .base import JUNK_PID, SplitCount
+from .named_images import NamedImageDataset
 
 
 @DATASETS.register_module()
-class Market1501(ReIDDataset):
+class Market1501(NamedImageDataset):
     """`Market-1501 <https://zheng-lab.cecs.anu.edu.au/Project/project_reid.html>`_.
 
     Liang Zheng, Liyue Shen, Lu Tian, Shengjin Wang, Jingdong Wang, Qi Tian: *Scalable Person Re-identification: A
@@ -57,6 +51,7 @@ class Market1501(ReIDDataset):
     #: Folder of the hand-drawn boxes, from which multi-query images are taken.
     MULTI_QUERY_FOLDER = 'gt_bbox'
     NAME_PATTERN = re.compile(r'(?P<pid>-?\d+)_c(?P<camid>\d+)s\d+_')
+    NAME_FORM = '<identity>_c<camera>s<sequence>_...'
     NON_IDENTITIES: tuple[int, ...] = (JUNK_PID, 0)
     PUBLISHED_COUNTS = dict(train=SplitCount(12936, 751), query=SplitCount(3368, 750), gallery=SplitCount(19732, 750))
     TREE = '\n'.join([
@@ -75,34 +70,12 @@ class Market1501(ReIDDataset):
 
     def load_records(self) -> list[dict]:
         """List the images of the split's folders, sorted by name within each folder."""
-        parts = self.SPLITS[self.split]
-        require_folders(self.data_root, [self.FOLDERS[part] for part in parts], dataset=type(self).__name__,
-                        tree=self.TREE, configured=self.configured_root)
-        records = [record for part in parts for record in self._read_folder(self.FOLDERS[part], part)]
+        records = super().load_records()
         return records + self._multi_query_records(records) if self.multi_query else records
 
     def _multi_query_records(self, records: list[dict]) -> list[dict]:
         """Images of the identity and camera of a query."""
-        require_folders(self.data_root, [self.MULTI_QUERY_FOLDER], dataset=type(self).__name__, tree=self.TREE,
-                        configured=self.configured_root)
+        self.need_folders([self.MULTI_QUERY_FOLDER])
         wanted = {(record['pid'], record['camid']) for record in records if record['split'] == 'query'}
-        boxes = self._read_folder(self.MULTI_QUERY_FOLDER, 'multi_query')
+        boxes = self.read_folder(self.MULTI_QUERY_FOLDER, split='multi_query')
         return [record for record in boxes if (record['pid'], record['camid']) in wanted]
-
-    def _read_folder(self, name: str, part: str) -> list[dict]:
-        folder = osp.join(self.data_root, name)
-        names = sorted(name for name in os.listdir(folder) if name.lower().endswith(IMAGE_SUFFIXES))
-        parsed = [(name, self.NAME_PATTERN.match(name)) for name in names]
-        strange = [name for name, match in parsed if match is None]
-        if strange:
-            print_log(f'{type(self).__name__}: {len(strange):,} image(s) in "{folder}" skipped, their names do not '
-                      f'parse as <identity>_c<camera>s<sequence>_...: {", ".join(strange[:5])}',
-                      logger='current', level=logging.WARNING)
-        records = [
-            dict(img_path=osp.join(folder, name), pid=int(match['pid']), camid=int(match['camid']), split=part)
-            for name, match in parsed if match is not None
-        ]
-        if not records:
-            raise FileNotFoundError(f'{type(self).__name__}: no image was found in "{osp.abspath(folder)}" '
-                                    f'(data_root={self.configured_root!r})')
-        return records

@@ -47,6 +47,6 @@ def logged(monkeypatch):
     def record(message, logger=None, level=logging.INFO):
         messages.append((level, message))
 
-    for module in ('base', 'market1501'):
+    for module in ('base', 'named_images'):
         monkeypatch.setattr(f'mmreid.datasets.{module}.print_log', record)
     return messages

@@ -3,6 +3,9 @@
 from mmreid.datasets.seeding import SeededIndex
 
 from .base import EpochSampler, EvalSampler, ShuffleSampler
+from .domain_balanced import DomainBalancedSampler
 from .pk import PKSampler
+from .single_dataset_pk import SingleDatasetPKSampler
 
-__all__ = ['EpochSampler', 'EvalSampler', 'PKSampler', 'SeededIndex', 'ShuffleSampler']
+__all__ = ['DomainBalancedSampler', 'EpochSampler', 'EvalSampler', 'PKSampler', 'SeededIndex', 'ShuffleSampler',
+           'SingleDatasetPKSampler']

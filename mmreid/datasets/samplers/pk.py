@@ -1,13 +1,13 @@
 """P identities x K images a batch."""
 
-from collections import deque
-from collections.abc import Sized
+from collections.abc import Iterable, Sized
 
 import numpy as np
 
 from mmreid.registry import DATA_SAMPLERS
 
 from .base import EpochSampler
+from .pk_queues import PKQueue
 
 
 @DATA_SAMPLERS.register_module()
@@ -43,7 +43,8 @@ class PKSampler(EpochSampler):
         if num_pids < 1 or num_instances < 1:
             raise ValueError(f'num_pids and num_instances must be positive, got {num_pids} and {num_instances}')
         if not hasattr(dataset, 'get_labels'):
-            raise TypeError(f'PKSampler needs a dataset with get_labels(), {type(dataset).__name__} has none')
+            raise TypeError(f'{type(self).__name__} needs a dataset with get_labels(), '
+                            f'{type(dataset).__name__} has none')
         self.num_pids = num_pids
         self.num_instances = num_instances
         self._require_enough(self._labels())
@@ -60,15 +61,16 @@ class PKSampler(EpochSampler):
         """Rows drawn by this rank in the epoch."""
         labels = self._labels()
         self._require_enough(labels)
-        rng = self.order_rng()
-        identities = _identities(labels)
-        images = {label: _ImageQueue(np.flatnonzero(labels == label), rng) for label in identities}
-        rounds = _IdentityQueue(identities, rng)
+        rows = np.flatnonzero(labels >= 0)
+        queue = PKQueue(rows, labels[rows], self.num_instances, self.order_rng())
+        return self._own_rows(queue for _ in range(self._num_batches(labels)))
+
+    def _own_rows(self, queues: Iterable[PKQueue]) -> np.ndarray:
+        """A batch of each queue; every rank draws the whole one and keeps its own identities."""
         own = slice(self.rank * self.num_pids, (self.rank + 1) * self.num_pids)
         rows: list[int] = []
-        for _ in range(self._num_batches(labels)):
-            batch = [images[label].draw(self.num_instances) for label in rounds.draw(self.num_pids * self.world_size)]
-            for drawn in batch[own]:
+        for queue in queues:
+            for drawn in queue.draw(self.num_pids * self.world_size)[own]:
                 rows += drawn
         return np.asarray(rows, dtype=np.int64)
 
@@ -88,40 +90,3 @@ class PKSampler(EpochSampler):
 
 def _identities(labels: np.ndarray) -> list[int]:
     return np.unique(labels[labels >= 0]).tolist()
-
-
-class _IdentityQueue:
-    """Shuffled rounds of all identities, cut into draws without repetition."""
-
-    def __init__(self, identities: list[int], rng: np.random.Generator) -> None:
-        self._identities, self._rng = np.asarray(identities), rng
-        self._queue: deque[int] = deque()
-
-    def draw(self, number: int) -> list[int]:
-        if len(self._queue) < number:
-            # Identities that still wait for their turn come last in the new round, so that they cannot meet themselves.
-            waiting = set(self._queue)
-            shuffled = self._rng.permutation(self._identities).tolist()
-            self._queue.extend(label for label in shuffled if label not in waiting)
-            self._queue.extend(label for label in shuffled if label in waiting)
-        return [self._queue.popleft() for _ in range(number)]
-
-
-class _ImageQueue:
-    """Shuffled rounds of the images of one identity."""
-
-    def __init__(self, rows: np.ndarray, rng: np.random.Generator) -> None:
-        self._rows, self._rng = rows, rng
-        self._queue: list[int] = []
-
-    def draw(self, number: int) -> list[int]:
-        if len(self._rows) < number:
-            spare = self._rng.choice(self._rows, number - len(self._rows))
-            return self._rng.permutation(np.concatenate([self._rows, spare])).tolist()
-        if len(self._queue) < number:
-            waiting = set(self._queue)
-            shuffled = self._rng.permutation(self._rows).tolist()
-            self._queue += [row for row in shuffled if row not in waiting]
-            self._queue += [row for row in shuffled if row in waiting]
-        drawn, self._queue = self._queue[:number], self._queue[number:]
-        return drawn

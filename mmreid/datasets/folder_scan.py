@@ -1,0 +1,104 @@
+"""Find the images below a folder, and whose they are."""
+
+import os
+import os.path as osp
+from collections.abc import Iterator
+
+from .annotation_file import JUNK, Annotation
+from .data_root import DATASETS_GUIDE
+from .image_io import IMAGE_SUFFIXES
+
+#: Sub-folders that are parts of a split instead of identities.
+PART_FOLDERS = ('train', 'query', 'gallery')
+_NAMED = 5  # examples in a message
+
+
+def scan_folder(root: str, *, labels: bool, notes: list[str]) -> list[Annotation]:
+    """List the images below a folder, sorted.
+
+    ``<identity>/...`` or, with ``train`` or both ``query`` and ``gallery`` in the folder, ``<part>/<identity>/...``.
+    Without labels every image counts, wherever it lies below the folder or the part. Names that start with a dot are
+    ignored.
+
+    Args:
+        root (str): The folder.
+        labels (bool): Whether the folders of the first level are identities.
+        notes (List[str]): Receives what the user should know.
+
+    Returns:
+        List[Annotation]: Paths are relative to ``root`` with forward slashes.
+
+    Raises:
+        FileNotFoundError: If there is no image, or there are images but no folders of identities.
+    """
+    folders, _ = _entries(root)
+    parts = [part for part in PART_FOLDERS if part in folders]
+    if not {'train'} & set(parts) and not {'query', 'gallery'} <= set(parts):
+        return _scan_part(root, '', None, labels, notes)
+    ignored = [name for name in folders if name not in parts]
+    if ignored:
+        notes.append(f'"{root}" has the folders {", ".join(parts)}, so that {_named(ignored)} in it '
+                     f'{"is" if len(ignored) == 1 else "are"} ignored')
+    return [image for part in parts for image in _scan_part(root, part, part, labels, notes)]
+
+
+def _scan_part(root: str, folder: str, part: str | None, labels: bool, notes: list[str]) -> list[Annotation]:
+    place = osp.join(root, folder)
+    folders, files = _entries(place)
+    loose = [name for name in files if _is_image(name)]
+    if not labels:
+        return _require([Annotation(osp.join(folder, path).replace(os.sep, '/'), JUNK, None, part, '')
+                         for path in _images_below(place)], place)
+    images, empty = [], []
+    for name in folders:
+        found = [Annotation(osp.join(folder, name, path).replace(os.sep, '/'), name, None, part, '')
+                 for path in _images_below(osp.join(place, name))]
+        images += found
+        if not found:
+            empty.append(name)
+    if loose and not images:
+        raise FileNotFoundError(_without_identities(place, loose))
+    if loose:
+        notes.append(f'{len(loose):,} image(s) in "{place}" belong to no identity and are ignored: {_named(loose)}')
+    if empty:
+        notes.append(f'{len(empty):,} folder(s) in "{place}" hold no image: {_named(empty)}')
+    return _require(images, place)
+
+
+def _images_below(folder: str, inside: tuple[str, ...] = ()) -> Iterator[str]:
+    """Paths relative to the folder, sorted; links are followed, but not into a folder that is being read."""
+    inside += (osp.realpath(folder), )
+    folders, files = _entries(folder)
+    yield from (name for name in files if _is_image(name))
+    for name in folders:
+        if osp.realpath(osp.join(folder, name)) not in inside:
+            yield from (osp.join(name, path) for path in _images_below(osp.join(folder, name), inside))
+
+
+def _entries(folder: str) -> tuple[list[str], list[str]]:
+    """Folders and files (also links that lead nowhere), sorted."""
+    with os.scandir(folder) as entries:
+        visible = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith('.'))
+    return [name for name, is_dir in visible if is_dir], [name for name, is_dir in visible if not is_dir]
+
+
+def _is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGE_SUFFIXES)
+
+
+def _require(images: list[Annotation], place: str) -> list[Annotation]:
+    if not images:
+        raise FileNotFoundError(f'FolderReID: no image was found in "{osp.abspath(place)}"; looked for '
+                                f'{", ".join(IMAGE_SUFFIXES)} in folders <identity>/. See {DATASETS_GUIDE}.')
+    return images
+
+
+def _without_identities(place: str, loose: list[str]) -> str:
+    return (f'FolderReID: "{osp.abspath(place)}" holds {len(loose):,} image(s) ({_named(loose)}) but no folder of an '
+            'identity.\nExpected: <identity>/<any name>.jpg. If this is the folder of one identity, give the one above '
+            'it. labels=False reads images without identities; annotations=... reads a list; images named as in '
+            f'Market-1501 are read by Market1501(check_counts=False). See {DATASETS_GUIDE}.')
+
+
+def _named(names: list[str]) -> str:
+    return ', '.join(repr(name) for name in names[:_NAMED]) + (', ...' if len(names) > _NAMED else '')
