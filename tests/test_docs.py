@@ -66,6 +66,18 @@ def test_options_in_the_guide_are_those_of_the_tool(tool):
     assert shown == offered
 
 
+@pytest.mark.parametrize('tool, page', [
+    ('analysis_tools/eval_features', 'evaluation'), ('analysis_tools/average_results', 'evaluation'),
+    ('analysis_tools/get_flops', 'train_test'), ('misc/check_dataset', 'datasets'),
+    ('visualization/browse_dataset', 'datasets')])
+def test_every_option_is_in_a_guide(tool, page):
+    guide = (ROOT / f'docs/en/user_guides/{page}.md').read_text(encoding='utf-8')
+    printed = subprocess.run([sys.executable, str(ROOT / 'tools' / f'{tool}.py'), '--help'], capture_output=True,
+                             text=True)
+    offered = set(re.findall(r'--[a-z][\w-]+', printed.stdout)) - {'--help', '--cfg-options'}
+    assert offered and not {option for option in offered if option not in guide and f'--no-{option[2:]}' not in guide}
+
+
 def test_model_index_names_files_that_exist():
     index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
     listed = set()

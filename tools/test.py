@@ -2,15 +2,16 @@
 """Evaluate a checkpoint: ``python tools/test.py CONFIG CHECKPOINT``."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmreid.evaluation import ReIDMetric
 from mmreid.models.tta import apply_tta
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
+from mmreid.utils.command_line import check_output, plain_errors
 from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments
 from mmreid.utils.distributed import close_process_group
 from mmreid.visualization import plot_cmc
@@ -42,25 +43,36 @@ def prepare_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def write_reports(runner: Runner) -> None:
+def retrieval_metrics(runner: Runner) -> list:
+    """Metrics of the runner that make reports, with a file name for each."""
+    metrics = [metric for metric in runner.test_loop.evaluator.metrics if isinstance(metric, ReIDMetric)]
+    names = ['evaluation' if len(metrics) == 1 else f'evaluation_{number}' for number in range(len(metrics))]
+    return [(metric, Path(runner.log_dir) / f'{name}.json') for metric, name in zip(metrics, names)]
+
+
+def write_reports(runner: Runner, args: argparse.Namespace) -> None:
     """Write the result and the CMC curves of every re-identification metric into the log folder."""
-    metrics = [metric for metric in runner.test_loop.evaluator.metrics if getattr(metric, 'last_report', None)]
-    for number, metric in enumerate(metrics):
-        name = 'evaluation' if len(metrics) == 1 else f'evaluation_{number}'
-        out = Path(runner.log_dir) / f'{name}.json'
+    for metric, out in retrieval_metrics(runner):
+        if metric.last_report is None:  # not the main process
+            continue
+        metric.last_report.source = dict(config=args.config, checkpoint=args.checkpoint, tta=args.tta)
         metric.last_report.write(out)
         plot_cmc(metric.last_report, out.with_suffix('.png'))
         runner.logger.info(f'written: {out}, {out.with_suffix(".png")}')
 
 
 def main(argv=None) -> None:
-    try:
-        runner = RUNNERS.build(prepare_config(parse_args(argv)))
+    args = parse_args(argv)
+    with plain_errors():
+        if args.dump:
+            check_output(args.dump, ('.npz', ), '--dump', (args.config, args.checkpoint))
+        runner = RUNNERS.build(prepare_config(args))
+        for metric, out in retrieval_metrics(runner):
+            metric.rescue = str(out.with_name(f'{out.stem}_features.npz'))
+    with plain_errors(CheckpointError, ConfigError, ValueError, OSError):
         runner.test()
-        write_reports(runner)
+        write_reports(runner, args)
         close_process_group()
-    except (ConfigError, CheckpointError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
 
 
 if __name__ == '__main__':

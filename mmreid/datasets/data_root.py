@@ -7,7 +7,7 @@ from collections.abc import Sequence
 #: Environment variable whose folder stands in for the leading ``data/`` of a relative ``data_root``.
 DATA_ROOT_ENV = 'MMREID_DATA_ROOT'
 #: Where the user is sent for more.
-DATASETS_GUIDE = 'docs/en/user_guides/datasets.md'
+DATASETS_GUIDE = 'docs/en/datasets.md'
 
 
 def resolve_data_root(data_root: str) -> str:

@@ -1,10 +1,11 @@
 """Features on disk: what ``tools/test.py --dump`` writes, and what comes from elsewhere."""
 
 import csv
+import os
 import zlib
 from pathlib import Path
 from typing import Any, Optional, Union
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
@@ -27,8 +28,14 @@ def write_features(path: PathLike, splits: dict[str, Features]) -> None:
     """Write features, identities, cameras and row numbers of some splits to a file ``*.npz``."""
     arrays = {f'{name}_{key}': value.cpu().numpy() for name, features in splits.items()
               for key, value in vars(features).items() if value is not None}
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, **arrays)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp.npz')
+    try:  # an earlier file stays whole until this one is
+        np.savez(temporary, **arrays)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def read_features(path: PathLike, labels: Optional[PathLike] = None) -> dict[str, Features]:
@@ -70,11 +77,10 @@ def read_features(path: PathLike, labels: Optional[PathLike] = None) -> dict[str
 
 def _read_npz(path: Path) -> dict[str, Features]:
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise ValueError('it holds one array, as *.npy does')
-        with file:
-            arrays = dict(file)
+        if not is_zipfile(path):
+            raise ValueError('it is no archive of arrays; np.savez(file, query_feats=..., ...) writes one')
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: _array(file, name) for name in file.files}
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise FeatureFileError(f'{path} cannot be read: {error}') from error
     splits = {}
@@ -93,20 +99,21 @@ def _read_npz(path: Path) -> dict[str, Features]:
     return splits
 
 
+def _array(file: Any, name: str) -> np.ndarray:
+    try:
+        return file[name]
+    except ValueError:  # numpy's own message would advise to run code from the file
+        raise ValueError(f'{name} holds Python objects; save numbers') from None
+
+
 def _read_matrix(matrix: np.ndarray, path: Path, labels: Path) -> dict[str, Features]:
     if not labels.is_file():
         raise FileNotFoundError(f'there is no file of labels {labels}')
-    with open(labels, newline='', encoding='utf-8-sig') as file:  # spreadsheets write a byte-order mark
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        if not {'split', 'pid'} <= set(columns):
-            raise FeatureFileError(f'{labels} needs a header with split, pid and, where known, camid; '
-                                   f'found: {", ".join(columns) or "nothing"}')
-        rows = list(reader)
+    columns, rows = _read_table(labels)
     if matrix.ndim != 2 or len(rows) != len(matrix):
         raise FeatureFileError(f'{labels} has {len(rows)} lines below its header, {path} has shape {matrix.shape}: a '
                                'line is needed for each row')
-    names = np.array([row['split'] or '' for row in rows])
+    names = np.array([(row['split'] or '').strip() for row in rows])
     unknown = sorted(set(names.tolist()) - set(SPLITS))
     if unknown:
         raise FeatureFileError(f'{labels} has the split {unknown[0]!r}; known: {", ".join(SPLITS)}')
@@ -123,14 +130,41 @@ def _read_matrix(matrix: np.ndarray, path: Path, labels: Path) -> dict[str, Feat
     return splits
 
 
+def _read_table(labels: Path) -> tuple[list[str], list[dict]]:
+    """Header and rows of a table whose columns are separated by commas, semicolons or tabs."""
+    try:
+        # Spreadsheets write a byte-order mark.
+        lines = labels.read_text(encoding='utf-8-sig').splitlines()
+    except UnicodeDecodeError:
+        raise FeatureFileError(f'{labels} is not UTF-8 text; save it as CSV in UTF-8') from None
+    header = lines[0] if lines else ''
+    separator = max(',;\t', key=header.count)
+    columns = [name.strip().lower() for name in header.split(separator)]
+    if not {'split', 'pid'} <= set(columns) or len(set(columns)) != len(columns):
+        raise FeatureFileError(f'{labels} needs a header with split, pid and, where known, camid, each once; '
+                               f'found: {header or "nothing"}')
+    try:
+        rows = list(csv.DictReader(lines[1:], fieldnames=columns, delimiter=separator, skipinitialspace=True))
+    except csv.Error as error:
+        raise FeatureFileError(f'{labels} cannot be read as a table: {error}') from error
+    return columns, rows
+
+
 def _column(rows: list[dict], name: str, labels: Path) -> np.ndarray:
     values = []
     for number, row in enumerate(rows, 2):
         try:
-            values.append(int(row[name]))
-        except (TypeError, ValueError):
-            raise FeatureFileError(f'{labels}, line {number}: {name} must be an integer, got {row[name]!r}') from None
+            values.append(np.int64(int(row[name])))
+        except (TypeError, ValueError, OverflowError):
+            raise FeatureFileError(f'{labels}, line {number}: {name} must be an integer of at most 64 bits, got '
+                                   f'{"nothing" if row[name] is None else repr(row[name])}') from None
     return np.array(values, dtype=np.int64)
+
+
+def _whole(values: np.ndarray) -> bool:
+    """Whether these are integers, perhaps written as floats."""
+    return values.dtype.kind in 'iu' or (values.dtype.kind == 'f' and bool((values == np.floor(values)).all()) and
+                                         bool((np.abs(values) < 2**53).all()))
 
 
 def _features(feats: Any, pids: Any, camids: Any, name: str, sample_idx: Any) -> Features:
@@ -138,9 +172,11 @@ def _features(feats: Any, pids: Any, camids: Any, name: str, sample_idx: Any) ->
         raise FeatureFileError(f'{name}: features must be real numbers of shape (N, C) with at least one row, got '
                                f'{feats.dtype} of shape {feats.shape}')
     for key, values in (('pids', pids), ('camids', camids)):
-        if values is not None and (values.shape != (len(feats), ) or values.dtype.kind not in 'iu'):
+        if values is not None and (values.shape != (len(feats), ) or not _whole(values)):
+            advice = '; np.unique(names of all splits together, return_inverse=True) numbers names' \
+                if values.dtype.kind in 'SU' else ''
             raise FeatureFileError(f'{name}: {key} must be {len(feats)} integers, got {values.dtype} of shape '
-                                   f'{values.shape}')
+                                   f'{values.shape}{advice}')
     feats = as_float(feats)
     # Before anything is computed with them; row by row, so that a mapped file stays on disk.
     with np.errstate(over='ignore', invalid='ignore'):

@@ -1,6 +1,7 @@
 """The result of an evaluation as a table, as a file, and as metrics for the log."""
 
 import json
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -19,7 +20,8 @@ STD = '-std'
 class RetrievalReport:
     """Results under several protocols, how they came about, and what that took.
 
-    ``num_gallery`` counts all gallery images, ``num_ranked`` those that post-processing left to be ranked.
+    ``num_gallery`` counts all gallery images, ``num_ranked`` those that post-processing left to be ranked. ``source``
+    says what the features are from (files, config, checkpoint).
     """
 
     protocols: dict[str, Protocol]
@@ -31,6 +33,7 @@ class RetrievalReport:
     num_ranked: int
     device: str = 'cpu'
     stages: dict[str, Cost] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
 
     def metrics(self) -> dict[str, float]:
         """``<protocol>/<metric>`` in percent."""
@@ -41,7 +44,7 @@ class RetrievalReport:
         """Table of the results, what was dropped and why, and a table of the stages."""
         gallery = f'{self.num_gallery:,}' if self.num_ranked == self.num_gallery else \
             f'{self.num_ranked:,} of {self.num_gallery:,}'
-        lines = ['Retrieval results in %; queries: with a match / all; gallery: all images, of which junk is dropped',
+        lines = ['Retrieval results in %; queries: with a match / all; gallery: images, of which the junk is dropped',
                  self._result_table(),
                  f'post-processing: {", ".join(self.post_processing) or "none"}; {gallery} gallery images ranked on '
                  f'{self.device}']
@@ -54,7 +57,8 @@ class RetrievalReport:
     def to_dict(self) -> dict[str, Any]:
         """Everything, in plain types."""
         return dict(
-            mmreid_version=__version__, metric=self.metric, post_processing=self.post_processing,
+            mmreid_version=__version__, date=time.strftime('%Y-%m-%d %H:%M:%S'), source=self.source,
+            metric=self.metric, post_processing=self.post_processing,
             num_queries=self.num_queries, num_gallery=self.num_gallery, num_ranked=self.num_ranked,
             device=self.device,
             protocols={name: dict(

@@ -96,11 +96,14 @@ def write_text(text: str, path: Union[str, Path]) -> None:
     """Replace a small text file in one step (temporary file, flush, rename)."""
     path = Path(path)
     temporary = path.parent / f'.{path.name}.{_host()}.{os.getpid()}.tmp'
-    with open(temporary, 'w', encoding='utf-8') as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
+    try:
+        with open(temporary, 'w', encoding='utf-8') as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
 
 

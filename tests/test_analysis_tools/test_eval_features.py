@@ -1,6 +1,7 @@
 """Command-line tools that read and write features and reports, run as a user does."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -99,10 +100,36 @@ def test_splits(features, tmp_path):
     (['--protocol', 'viper', '--splits', 'no.json'], '--splits needs a JSON file'),
     (['--pca', 4, '--pca-fit', 'no.npz'], 'there is no file of features no.npz'),
     (['--labels', 'labels.csv'], 'holds its labels itself'),
+    (['--alpha', 2], '--alpha belongs to --expand'),
+    (['--k1', 5], '--k1, --k2, --lambda and --variant belong to --rerank'),
+    (['--out', 'report.txt'], '--out must name a file that ends in .json'),
+    (['--plot', 'curve'], '--plot must name a file that ends in .png or .pdf or .svg'),
+    (['--out', '/proc/report.json'], '--out: the folder /proc cannot be written to'),
+    (['--device', 'gpu'], 'the device must be cpu, or cuda'),
 ])
 def test_wrong_options(features, arguments, message):
     import re
     assert re.search(message, run('eval_features', features[0], *arguments, fails=True))
+
+
+def test_outputs_replace_nothing(features, tmp_path):
+    path, _ = features
+    before = path.read_bytes()
+    (tmp_path / 'splits.json').write_text('[[1, 2]]')
+    splits = ('--protocol', 'viper', '--splits', tmp_path / 'splits.json')
+    assert 'is an input or another output' in run('eval_features', path, *splits, '--out', tmp_path / 'splits.json',
+                                                   fails=True)
+    assert (tmp_path / 'splits.json').read_text() == '[[1, 2]]' and path.read_bytes() == before
+    (tmp_path / 'folder.json').mkdir()
+    assert 'is a folder' in run('eval_features', path, '--out', tmp_path / 'folder.json', fails=True)
+
+
+def test_terminal_without_the_sign(features, tmp_path):
+    environment = dict(os.environ, PYTHONIOENCODING='ascii', PYTHONUTF8='0')
+    command = [sys.executable, str(ROOT / 'tools/analysis_tools/eval_features.py'), str(features[0]), '--protocol',
+               'cuhk03', '--out', str(tmp_path / 'r.json')]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and ' ? ' in done.stdout and (tmp_path / 'r.json').exists()
 
 
 def test_missing_queries(tmp_path):
@@ -129,5 +156,7 @@ def test_average_of_splits(features, tmp_path):
     assert 'has metric' in run('average_results', files[0], tmp_path / 'other.json', fails=True)
     run('eval_features', tmp_path / '0.npz', '--out', tmp_path / 'other.json', '--protocol', 'nd', '--pca', 8)
     assert "has the protocols ['nd']" in run('average_results', files[0], tmp_path / 'other.json', fails=True)
+    assert 'a report is given twice' in run('average_results', files[0], files[0], fails=True)
+    assert 'is an input' in run('average_results', *files, '--out', files[1], fails=True)
     (tmp_path / 'broken.json').write_text('{}')
     assert 'broken.json is no report' in run('average_results', files[0], tmp_path / 'broken.json', fails=True)

@@ -46,7 +46,7 @@ def test_missing_root_says_what_was_looked_for(tmp_path, monkeypatch):
     monkeypatch.setenv(DATA_ROOT_ENV, str(tmp_path))
     text = message(tmp_path / 'M')
     for part in (f'"{tmp_path / "M"}" does not exist', "data_root='data/M'", f'{DATA_ROOT_ENV}={tmp_path}',
-                 '└── train', 'docs/en/user_guides/datasets.md'):
+                 '└── train', 'docs/en/datasets.md'):
         assert part in text
 
 

@@ -76,6 +76,38 @@ def test_labels_from_a_spreadsheet(tmp_path):
     assert read_features(tmp_path / 'feats.npy', tmp_path / 'labels.csv')['gallery'].pids.tolist() == [1]
 
 
+@pytest.mark.parametrize('text', ['split;pid;camid\nquery;1;2\ngallery;3;4\n',
+                                  'Split, PID ,CamID\nquery, 1, 2\ngallery ,3,4\n',
+                                  'split\tpid\tcamid\nquery\t1\t2\ngallery\t3\t4'])
+def test_separators_blanks_and_case(tmp_path, text):
+    write_matrix(tmp_path, ['query', 'gallery'])
+    (tmp_path / 'labels.csv').write_text(text)
+    found = read_features(tmp_path / 'feats.npy', tmp_path / 'labels.csv')
+    assert found['query'].camids.tolist() == [2] and found['gallery'].pids.tolist() == [3]
+
+
+def test_whole_numbers_written_as_floats(tmp_path):
+    arrays = make_arrays()
+    arrays['gallery_pids'] = arrays['gallery_pids'].astype(np.float64)
+    np.savez(tmp_path / 'feats.npz', **arrays)
+    assert read_features(tmp_path / 'feats.npz')['gallery'].pids.tolist() == arrays['gallery_pids'].tolist()
+
+
+def test_an_earlier_file_survives_a_failed_write(tmp_path, monkeypatch):
+    splits = {'query': Features(torch.ones(2, 3), torch.arange(2), None, torch.arange(2))}
+    write_features(tmp_path / 'feats.npz', splits)
+    before = (tmp_path / 'feats.npz').read_bytes()
+
+    def full(path, **arrays):
+        path.write_bytes(b'half')
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr(np, 'savez', full)
+    with pytest.raises(OSError, match='No space left'):
+        write_features(tmp_path / 'feats.npz', splits)
+    assert (tmp_path / 'feats.npz').read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize('dtype, expected', [('<f2', torch.float32), ('>f8', torch.float64), ('i8', torch.float64)])
 def test_other_types_are_widened(tmp_path, dtype, expected):
     write_matrix(tmp_path, ['query', 'gallery'])
@@ -95,7 +127,9 @@ def test_matrix_with_mixed_rows_and_without_cameras(tmp_path):
     (lambda a: a.pop('query_feats'), 'lacks query_feats; needed: arrays <split>_feats'),
     (lambda a: a.pop('gallery_pids'), 'lacks gallery_pids'),
     (lambda a: a.update(query_pids=np.arange(4)), 'query: pids must be 3 integers, got int64 of shape .4,.'),
-    (lambda a: a.update(query_camids=np.arange(3.)), 'camids must be 3 integers, got float64'),
+    (lambda a: a.update(query_camids=np.arange(3.) + .5), 'camids must be 3 integers, got float64'),
+    (lambda a: a.update(query_pids=np.array(['x', 'y', 'z'])), 'pids must be 3 integers, got <U1 .*np.unique.names'),
+    (lambda a: a.update(query_pids=np.array([1, None, 3])), 'query_pids holds Python objects; save numbers'),
     (lambda a: a.update(gallery_feats=np.zeros(7)), 'gallery: features must be real numbers of shape .N, C.'),
     (lambda a: a.update(gallery_feats=np.zeros((0, 5))), 'with at least one row, got float64 of shape .0, 5.'),
     (lambda a: a['gallery_feats'].__setitem__((slice(2, 4), 1), np.nan), 'NaN or infinite features in 2 rows: 2, 3'),
@@ -111,12 +145,14 @@ def test_wrong_archives(tmp_path, change, message):
 
 
 @pytest.mark.parametrize('changes, message', [
-    (dict(columns=('part', 'pid')), 'needs a header with split, pid and, where known, camid; found: part, pid'),
+    (dict(columns=('part', 'pid')), 'needs a header with split, pid and, where known, camid, .* found: part,pid'),
+    (dict(columns=('split', 'pid', 'pid')), 'each once; found: split,pid,pid'),
+    (dict(rows=[['query', 1, 1], ['gallery', 10**30, 1]]), 'line 3: pid must be an integer of at most 64 bits'),
     (dict(rows=[['query', 1, 1]]), 'has 1 lines below its header, .* has shape .2, 5.'),
     (dict(rows=[['query', 1, 1], []]), 'has 1 lines'),
     (dict(rows=[['query', 1, 1], ['probe', 1, 1]]), "has the split 'probe'; known: query, gallery"),
-    (dict(rows=[['query', 1, 1], ['gallery', 'x', 1]]), "line 3: pid must be an integer, got 'x'"),
-    (dict(rows=[['query', 1, 1], ['gallery', 1]]), 'line 3: camid must be an integer, got None'),
+    (dict(rows=[['query', 1, 1], ['gallery', 'x', 1]]), "line 3: pid must be an integer of at most 64 bits, got 'x'"),
+    (dict(rows=[['query', 1, 1], ['gallery', 1]]), 'line 3: camid must be an integer of at most 64 bits, got nothing'),
 ])
 def test_wrong_labels(tmp_path, changes, message):
     write_matrix(tmp_path, ['query', 'gallery'], **changes)
@@ -146,8 +182,13 @@ def test_wrong_files(tmp_path):
         with pytest.raises(FeatureFileError, match='broken.npz cannot be read'):
             read_features(tmp_path / 'broken.npz')
     np.savez(tmp_path / 'objects.npz', query_feats=np.array([{}, 1], dtype=object))
-    with pytest.raises(FeatureFileError, match='objects.npz cannot be read'):  # nothing is unpickled
-        read_features(tmp_path / 'objects.npz')
+    with pytest.raises(FeatureFileError, match='objects.npz cannot be read: query_feats holds Python objects') as error:
+        read_features(tmp_path / 'objects.npz')  # nothing is unpickled, and nothing says how to do so
+    assert 'allow_pickle' not in str(error.value)
+    write_matrix(tmp_path, ['query', 'gallery'])
+    (tmp_path / 'labels.csv').write_bytes('split,pid\nquery,1\n'.encode('utf-16'))
+    with pytest.raises(FeatureFileError, match='labels.csv is not UTF-8 text; save it as CSV in UTF-8'):
+        read_features(tmp_path / 'feats.npy', tmp_path / 'labels.csv')
     np.savez(tmp_path / 'feats.npz', **make_arrays())
     with pytest.raises(FeatureFileError, match='holds its labels itself'):
         read_features(tmp_path / 'feats.npz', tmp_path / 'labels.csv')

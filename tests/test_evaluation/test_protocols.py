@@ -25,6 +25,18 @@ def test_unknown():
         get_protocol('cuhk3')
 
 
+def test_draws_in_a_config():
+    changed = get_protocol(dict(name='cuhk03', num_draws=3, seed=2))
+    assert changed.draws == Draws(num_draws=3, seed=2) and PROTOCOLS['cuhk03'].draws == Draws()
+    assert get_protocol(dict(name='viper', splits=[[3, 8], [5]])).draws.splits == ((3, 8), (5, ))
+    assert get_protocol(dict(name='nd')) is PROTOCOLS['nd']
+    for wrong in (dict(name='nd', num_draws=3), dict(name='cuhk03', draws=3)):
+        with pytest.raises(ValueError, match='a protocol with draws may have the settings num_draws, num_pids, seed'):
+            get_protocol(wrong)
+    with pytest.raises(ValueError, match='protocol must be one of'):
+        get_protocol(dict(num_draws=3))
+
+
 @pytest.mark.parametrize('settings, message', [
     (dict(num_draws=0), 'num_draws must be an integer of at least 1, got 0'),
     (dict(num_pids=-1), 'num_pids must be an integer of at least 1'), (dict(num_draws=2.5), 'an integer of at least 1'),

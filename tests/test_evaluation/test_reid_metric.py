@@ -118,6 +118,23 @@ def test_dump(tmp_path):
     assert evaluate_ranking(*args, metric='cosine')['mAP'] == expected['market1501/mAP']
 
 
+def test_features_survive_a_failed_evaluation(tmp_path, log):
+    samples = make_samples()
+    metric = ReIDMetric(post_processors=[dict(type='PCA', num_components=9)])
+    metric.rescue = str(tmp_path / 'features.npz')
+    with pytest.raises(ValueError, match='got 8 channels'):
+        evaluate(metric, samples)
+    assert len(np.load(tmp_path / 'features.npz')['query_feats']) == 14
+    assert f'eval_features.py {tmp_path}/features.npz' in log.text
+
+
+def test_an_unwritable_dump_does_not_stop_the_evaluation(tmp_path, log):
+    (tmp_path / 'file').touch()
+    samples = make_samples()
+    assert evaluate(ReIDMetric(dump=str(tmp_path / 'file' / 'feats.npz')), samples) == evaluate(ReIDMetric(), samples)
+    assert 'the features could not be written' in log.text
+
+
 def test_logged_table(log):
     samples = make_samples()
     for sample in samples:
@@ -161,6 +178,10 @@ def test_wrong_settings():
         ReIDMetric(dump='feats.pkl')
     with pytest.raises(ValueError, match="report .* ends in .json, got 'report.txt'"):
         ReIDMetric(report='report.txt')
+    with pytest.raises(ValueError, match='KReciprocalReRanking replaces features by distances: it must be the last'):
+        ReIDMetric(post_processors=[dict(type='KReciprocalReRanking'), dict(type='L2Normalize')])
+    with pytest.raises(ValueError, match="the device must be cpu, or cuda or cuda:N where there is one, got 'gpu'"):
+        ReIDMetric(device='gpu')
     with pytest.raises(ValueError, match='topk must be'):
         ReIDMetric(topk=0)
 

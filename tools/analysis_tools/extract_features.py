@@ -2,13 +2,13 @@
 """Write features to a file: ``python tools/analysis_tools/extract_features.py CONFIG CHECKPOINT OUT.npz``."""
 
 import argparse
-import sys
 
 from mmengine.config import Config
 
 from mmreid.models.tta import apply_tta
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
+from mmreid.utils.command_line import check_output, plain_errors
 from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments
 from mmreid.utils.distributed import close_process_group
 
@@ -50,12 +50,13 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 def main(argv=None) -> None:
     """Extract."""
-    try:
-        runner = RUNNERS.build(prepare_config(parse_args(argv)))
+    args = parse_args(argv)
+    with plain_errors():
+        check_output(args.out, ('.npz', ), 'FEATS.npz', (args.config, args.checkpoint))
+        runner = RUNNERS.build(prepare_config(args))
+    with plain_errors(CheckpointError, ConfigError, ValueError, OSError):
         runner.test()
         close_process_group()
-    except (ConfigError, CheckpointError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
 
 
 if __name__ == '__main__':

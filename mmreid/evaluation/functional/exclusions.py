@@ -17,8 +17,9 @@ class Exclusions:
         junk_images (int): Gallery images dropped for every query.
         own_pairs (float): Mean number, over the queries, of dropped images of the query's identity (from its camera).
         camera_pairs (float): Mean number of dropped images of other identities from the query's camera.
-        absent_queries (int): Queries whose identity is not in the gallery (as anything but junk).
+        absent_queries (int): Queries whose identity is not in the gallery.
         camera_queries (int): Queries whose matches are all dropped because of their camera.
+        junk_queries (int): Queries whose identity means junk.
         undrawn_queries (int): Queries whose identity is in no trial of a protocol that draws; they count in none of the
             other numbers.
     """
@@ -28,6 +29,7 @@ class Exclusions:
     camera_pairs: float
     absent_queries: int
     camera_queries: int
+    junk_queries: int = 0
     undrawn_queries: int = 0
 
     def text(self) -> str:
@@ -35,7 +37,8 @@ class Exclusions:
         dropped = [f'{self.junk_images:,} junk images of the gallery' if self.junk_images else '',
                    f'{self.own_pairs:,.1f} images a query of its identity and camera' if self.own_pairs else '',
                    f'{self.camera_pairs:,.1f} images a query of others from its camera' if self.camera_pairs else '']
-        lost = [f'{self.absent_queries:,} whose identity is not in the gallery' if self.absent_queries else '',
+        lost = [f'{self.junk_queries:,} that are junk' if self.junk_queries else '',
+                f'{self.absent_queries:,} whose identity is not in the gallery' if self.absent_queries else '',
                 f'{self.camera_queries:,} whose matches all share their camera' if self.camera_queries else '',
                 f'{self.undrawn_queries:,} whose identity is in no trial' if self.undrawn_queries else '']
         return (f'dropped: {", ".join(filter(None, dropped)) or "nothing"}; '
@@ -59,12 +62,14 @@ def count_exclusions(labels: Labels, protocol: Protocol, drawn: Optional[np.ndar
     same_pid = _occurrences(pids, labels.query_pids)
     same_camid = _occurrences(camids, labels.query_camids)
     both = _occurrences(*_pair_numbers(pids, camids, labels.query_pids, labels.query_camids))
+    junk_queries = protocol.junk(labels.query_pids)
     own = both * _drops(protocol, True, True) + (same_pid - both) * _drops(protocol, True, False)
     others = ((same_camid - both) * _drops(protocol, False, True) +
               (len(pids) - same_pid - same_camid + both) * _drops(protocol, False, False))
     return Exclusions(
         junk_images=int(junk.sum()), own_pairs=float(own.mean()), camera_pairs=float(others.mean()),
-        absent_queries=int((same_pid == 0).sum()), camera_queries=int(((same_pid > 0) & (own == same_pid)).sum()),
+        absent_queries=int(((same_pid == 0) & ~junk_queries).sum()), junk_queries=int(junk_queries.sum()),
+        camera_queries=int(((same_pid > 0) & (own == same_pid)).sum()),
         undrawn_queries=everybody - len(labels.query_pids))
 
 
@@ -72,6 +77,7 @@ def no_match_message(labels: Labels, protocol: Protocol, drawn: Optional[np.ndar
     """Why no query can be scored, and which protocols would score some."""
     found = count_exclusions(labels, protocol, drawn)
     reasons = [f'{found.undrawn_queries:,} are in no trial' if found.undrawn_queries else '',
+               f'{found.junk_queries:,} are junk' if found.junk_queries else '',
                f'the identity of {found.absent_queries:,} is not in the gallery' if found.absent_queries else '',
                f'every positive of {found.camera_queries:,} shares the query\'s camera' if found.camera_queries else '']
     fitting = [row.name for row in PROTOCOLS.values() if row.draws is None and _scores_any(labels, row)]
@@ -84,7 +90,7 @@ def no_match_message(labels: Labels, protocol: Protocol, drawn: Optional[np.ndar
 
 def _scores_any(labels: Labels, protocol: Protocol) -> bool:
     found = count_exclusions(labels, protocol)
-    return found.absent_queries + found.camera_queries < len(labels.query_pids)
+    return found.absent_queries + found.junk_queries + found.camera_queries < len(labels.query_pids)
 
 
 def _drops(protocol: Protocol, same_pid: bool, same_camid: bool) -> bool:

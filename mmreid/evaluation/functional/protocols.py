@@ -6,8 +6,8 @@ A protocol is a row of :data:`PROTOCOLS`. To add one, add a row::
                                   excludes=lambda same_pid, same_camid: ~same_pid & same_camid)
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from typing import Any, Optional, Union
 
@@ -123,14 +123,19 @@ PROTOCOLS: dict[str, Protocol] = {
 }
 
 
-def get_protocol(protocol: Union[str, Protocol]) -> Protocol:
+def get_protocol(protocol: Union[str, Protocol, Mapping]) -> Protocol:
     """Look up a protocol by name; a :class:`Protocol` is returned as it is.
 
+    A dict names a protocol that draws and changes its draws, for configs: ``dict(name='cuhk03', num_draws=100)`` or
+    ``dict(name='viper', splits=[[3, 8], [5, 13]])``.
+
     Raises:
-        ValueError: If no protocol has this name; the message lists the names.
+        ValueError: If no protocol has this name (the message lists the names), or the settings do not fit.
     """
     if isinstance(protocol, Protocol):
         return protocol
+    if isinstance(protocol, Mapping):
+        return _with_draws(dict(protocol))
     if not isinstance(protocol, str) or protocol not in PROTOCOLS:
         near = get_close_matches(str(protocol), PROTOCOLS, n=1)
         raise ValueError(f'protocol must be one of {", ".join(PROTOCOLS)}, got {protocol!r}'
@@ -138,13 +143,25 @@ def get_protocol(protocol: Union[str, Protocol]) -> Protocol:
     return PROTOCOLS[protocol]
 
 
-def unique_protocols(protocols: Union[str, Sequence[Union[str, Protocol]]]) -> list[Protocol]:
+def _with_draws(settings: dict[str, Any]) -> Protocol:
+    protocol = get_protocol(settings.pop('name', None))
+    known = {field.name for field in fields(Draws)}
+    if not settings.keys() <= known or (settings and protocol.draws is None):
+        raise ValueError(f'a protocol with draws may have the settings {", ".join(sorted(known))}, '
+                         f'got {", ".join(sorted(settings))} for {protocol.name}')
+    if settings.get('splits') is not None:
+        settings['splits'] = tuple(tuple(split) for split in settings['splits'])
+    return replace(protocol, draws=replace(protocol.draws, **settings)) if settings else protocol
+
+
+def unique_protocols(protocols: Union[str, Mapping, Sequence[Union[str, Protocol, Mapping]]]) -> list[Protocol]:
     """Look up protocols by name.
 
     Raises:
         ValueError: If there are none, one is unknown, or one is named twice.
     """
-    rows = [get_protocol(row) for row in ([protocols] if isinstance(protocols, (str, Protocol)) else protocols)]
+    single = isinstance(protocols, (str, Protocol, Mapping))
+    rows = [get_protocol(row) for row in ([protocols] if single else protocols)]
     names = [row.name for row in rows]
     if not names or len(set(names)) != len(names):
         raise ValueError(f'protocols must name one or more different protocols, got {names}')

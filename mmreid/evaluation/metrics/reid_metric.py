@@ -1,5 +1,6 @@
 """CMC, mAP and mINP of a test set."""
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Optional, Union
 
@@ -12,6 +13,7 @@ from mmreid.evaluation.report import RetrievalReport
 from mmreid.evaluation.retrieval import evaluate_retrieval
 from mmreid.evaluation.retrieval_data import Features, RetrievalData
 from mmreid.registry import METRICS, TASK_UTILS
+from mmreid.utils.command_line import check_device
 from mmreid.utils.distance import check_metric
 
 from .feature_metric import FeatureMetric
@@ -26,8 +28,8 @@ class ReIDMetric(FeatureMetric):
     time and memory of each stage is logged.
 
     Args:
-        protocols (Sequence[str | Protocol]): Names in :data:`mmreid.evaluation.PROTOCOLS`, or protocols. Defaults to
-            ``('market1501', )``.
+        protocols (Sequence[str | Protocol | dict]): Names in :data:`mmreid.evaluation.PROTOCOLS`, protocols, or dicts
+            such as ``dict(name='cuhk03', num_draws=100)``. Defaults to ``('market1501', )``.
         metric (str): ``'cosine'``, ``'euclidean'`` or ``'sqeuclidean'``. Defaults to ``'cosine'``.
         topk (Sequence[int]): Ranks of the CMC curve to report. Defaults to (1, 5, 10, 20).
         post_processors (Sequence[dict | Callable]): Applied one after another before ranking, each
@@ -52,7 +54,7 @@ class ReIDMetric(FeatureMetric):
     """
 
     def __init__(self,
-                 protocols: Union[str, Sequence[Union[str, Protocol]]] = ('market1501', ),
+                 protocols: Union[str, Sequence[Union[str, Protocol, dict]]] = ('market1501', ),
                  metric: str = 'cosine',
                  topk: Sequence[int] = (1, 5, 10, 20),
                  post_processors: Sequence[Union[dict, Callable]] = (),
@@ -67,23 +69,45 @@ class ReIDMetric(FeatureMetric):
         self.metric = check_metric(metric)
         self.topk = check_topk(topk)
         self.post_processors = [TASK_UTILS.build(item) if isinstance(item, dict) else item for item in post_processors]
+        last = [getattr(step, 'replaces_features', False) for step in self.post_processors]
+        if any(last[:-1]):
+            raise ValueError(f'{type(self.post_processors[last.index(True)]).__name__} replaces features by distances: '
+                             'it must be the last of post_processors')
+        check_device(device)
         for name, path, suffix in (('dump', dump, '.npz'), ('report', report, '.json')):
             if path is not None and not str(path).endswith(suffix):
                 raise ValueError(f'{name} must name a file that ends in {suffix}, got {str(path)!r}')
         self.trapezoid, self.device, self.dump, self.report = trapezoid, device, dump, report
+        #: File to which features are written if the evaluation fails after minutes of extraction; None: none.
+        self.rescue: Optional[str] = None
         #: What the last evaluation found, on the main process.
         self.last_report: Optional[RetrievalReport] = None
 
     def compute(self, splits: dict[str, Features]) -> dict:
         """Post-process, rank under every protocol, log the tables and return the metrics."""
-        if self.dump is not None:
-            write_features(self.dump, splits)
-            print_log(f'features written to {self.dump}', logger='current')
-        found = evaluate_retrieval(RetrievalData(metric=self.metric, **splits), self.protocols, self.post_processors,
-                                   self.topk, trapezoid=self.trapezoid, device=self.device,
-                                   stages={'extraction': self.extraction})
+        kept = self.dump is not None and self._keep(self.dump, splits)
+        try:
+            found = evaluate_retrieval(RetrievalData(metric=self.metric, **splits), self.protocols,
+                                       self.post_processors, self.topk, trapezoid=self.trapezoid, device=self.device,
+                                       stages={'extraction': self.extraction})
+        except Exception:
+            if self.rescue is not None and not kept and self._keep(self.rescue, splits):
+                print_log(f'The features are not lost: python tools/analysis_tools/eval_features.py {self.rescue}',
+                          logger='current', level=logging.ERROR)
+            raise
         self.last_report = found
-        print_log(found.text(), logger='current')
         if self.report is not None:
             found.write(self.report)
+        print_log(found.text(), logger='current')
         return found.metrics()
+
+    @staticmethod
+    def _keep(path: str, splits: dict[str, Features]) -> bool:
+        """Write the features; whether that went well. The evaluation goes on if it did not."""
+        try:
+            write_features(path, splits)
+        except OSError as error:
+            print_log(f'the features could not be written to {path}: {error}', logger='current', level=logging.ERROR)
+            return False
+        print_log(f'features written to {path}', logger='current')
+        return True

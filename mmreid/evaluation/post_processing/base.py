@@ -14,6 +14,9 @@ class PostProcessor(ABC):
     :class:`~mmreid.evaluation.RetrievalData` that the one before returned.
     """
 
+    #: Whether the step puts distances in the place of features, so that no step on features can follow.
+    replaces_features = False
+
     @abstractmethod
     def __call__(self, data: RetrievalData) -> RetrievalData:
         """Return what is ranked, or post-processed further."""

@@ -44,6 +44,7 @@ class PCA(FeatureTransform):
             raise ValueError(f"fit_on must be 'gallery' or a file *.npz, got {fit_on!r}")
         self.num_components, self.whiten, self.fit_on = num_components, whiten, fit_on
         self.explained: Optional[float] = None
+        self._fitted_on = fit_on
         self._mean = self._components = torch.empty(0)
 
     def fit(self, data: RetrievalData) -> None:
@@ -73,13 +74,14 @@ class PCA(FeatureTransform):
     def describe(self) -> str:
         """Dimensions, what it was fitted on, and the share of the variance that is kept."""
         kept = '' if self.explained is None else f', {100 * self.explained:.1f} % of the variance'
-        return (f'PCA({self.num_components}{", whitened" if self.whiten else ""}, fitted on {self.fit_on}{kept})')
+        return (f'PCA({self.num_components}{", whitened" if self.whiten else ""}, fitted on {self._fitted_on}{kept})')
 
     def _file_feats(self, like: torch.Tensor) -> torch.Tensor:
         splits = read_features(self.fit_on)
         # Training images are what such a file is for; without any, all that it has.
-        chosen = [splits['train']] if 'train' in splits else list(splits.values())
-        feats = torch.cat([split.feats for split in chosen])
+        chosen = ['train'] if 'train' in splits else list(splits)
+        feats = torch.cat([splits[name].feats for name in chosen])
+        self._fitted_on = f'{self.fit_on}: {" + ".join(chosen)}, {len(feats):,} images'
         if feats.shape[1] != like.shape[1]:
             raise ValueError(f'{self.fit_on} has features of {feats.shape[1]} channels, the test set of '
                              f'{like.shape[1]}')

@@ -27,6 +27,8 @@ class KReciprocalReRanking(PostProcessor):
         >>> test_evaluator = dict(type='ReIDMetric', post_processors=[dict(type='KReciprocalReRanking')])
     """
 
+    replaces_features = True
+
     def __init__(self, k1: int = 20, k2: int = 6, lambda_value: float = 0.3, variant: str = 'original',
                  backend: str = 'builtin') -> None:
         check_settings(k1, k2, max(k1 + 1, k2), variant=variant)
