@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from mmengine.dataset import pseudo_collate
+from torch.utils.data import get_worker_info
 
 from mmreid.registry import FUNCTIONS
 from mmreid.structures import ReIDDataSample
@@ -37,8 +38,17 @@ def _stack(images: Sequence[torch.Tensor]) -> torch.Tensor:
     """Stack without turning a single image round."""
     turned = [image.permute(1, 2, 0) for image in images] if images[0].dim() == 3 else []
     if turned and all(image.is_contiguous() for image in turned):
-        return torch.stack(turned).permute(0, 3, 1, 2)
-    return torch.stack(list(images))
+        return torch.stack(turned, out=_shared(turned)).permute(0, 3, 1, 2)
+    return torch.stack(list(images), out=_shared(images))
+
+
+def _shared(images: Sequence[torch.Tensor]) -> torch.Tensor | None:
+    """In a loading process, room for the batch in memory that the main process shares: it need not be copied there."""
+    if get_worker_info() is None:
+        return None
+    first = images[0]
+    storage = first.untyped_storage()._new_shared(first.nbytes * len(images), device=first.device)
+    return first.new(storage).resize_(len(images), *first.shape)
 
 
 class SampleList(list):

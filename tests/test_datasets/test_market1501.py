@@ -1,10 +1,13 @@
+import hashlib
 import logging
 import os.path as osp
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mmreid.datasets import DATA_ROOT_ENV, Market1501, resolve_data_root
+from mmreid.datasets import DATA_ROOT_ENV, FolderReID, Market1501, convert_to_market, resolve_data_root
+from mmreid.datasets.csv_export import export_csv
 from mmreid.registry import DATASETS
 
 from .conftest import GALLERY, QUERY, TRAIN, write_image
@@ -118,3 +121,31 @@ def test_real_market(logged):
     assert (len(test), len(pids), (pids == -1).sum(), (pids == 0).sum()) == (3368 + 19732, 19732, 3819, 2798)
     assert not set(dataset.get_pids()) & set(pids)
     assert not [text for level, text in logged if level == logging.WARNING]
+
+
+def records_of(dataset, content=False):
+    """What a reader says of each image, independent of paths: its bytes, or its name."""
+    infos = [dataset.get_data_info(row) for row in range(len(dataset))]
+    return sorted((hashlib.sha256(Path(info['img_path']).read_bytes()).hexdigest() if content else
+                   osp.basename(info['img_path']), info['pid'], info['camid'], info['split'],
+                   info.get('gt_label', -1)) for info in infos)
+
+
+@needs_market
+@pytest.mark.market1501
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_real_market_through_a_table(tmp_path, split):
+    dataset = Market1501(REAL_ROOT, split=split)
+    export_csv([dataset], str(tmp_path / 'all.csv'))
+    read = FolderReID(str(tmp_path), split, annotations='all.csv', check_counts=False)
+    assert records_of(read) == records_of(dataset)
+
+
+@needs_market
+@pytest.mark.market1501
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_real_market_through_a_copy_in_its_own_layout(tmp_path, split):
+    dataset = Market1501(REAL_ROOT, split=split, num_pids=60)
+    convert_to_market([dataset], str(tmp_path / 'copy'))
+    read = Market1501(str(tmp_path / 'copy'), split=split, check_counts=False)
+    assert records_of(read, content=True) == records_of(dataset, content=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -37,6 +38,9 @@ class PackReIDInputs(BaseTransform):
         if image.dtype != np.uint8 or image.ndim != 3:
             raise TypeError('PackReIDInputs needs a uint8 image of shape (H, W, C), got '
                             f'{image.dtype} {tuple(image.shape)}')
+        if image.strides[1] < 0:
+            # A mirrored view: OpenCV mirrors into memory many times faster than numpy copies against its direction.
+            image = cv2.flip(image[:, ::-1], 1)
         # The image is not turned round: the collation stacks it as it is, in the layout that convolutions want.
         inputs = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
         sample = ReIDDataSample()

@@ -34,6 +34,11 @@ def test_load_names_a_missing_file():
         LoadImage()(dict(img_path='none.png'))
 
 
+def test_mirrored_views_are_packed_as_they_look(image):
+    packed = PackReIDInputs()(record(image[:, ::-1]))['inputs']
+    assert np.array_equal(packed.permute(1, 2, 0).numpy(), image[:, ::-1]) and packed.permute(1, 2, 0).is_contiguous()
+
+
 def test_pack_layout(image):
     packed = PackReIDInputs()(record(image, gt_label=3))
     inputs, sample = packed['inputs'], packed['data_samples']
