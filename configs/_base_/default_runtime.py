@@ -11,7 +11,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='SafeCheckpointHook', interval=1, max_keep_ckpts=3, save_best='market1501/mAP', rule='greater'),
+        type='SafeCheckpointHook', interval=1, max_keep_ckpts=3, save_best='auto', rule='greater'),
     invalid_loss=dict(type='InvalidLossHook', interval=50),
     progress=dict(type='FeatureProgressHook'),
     extraction_cost=dict(type='ExtractionCostHook'))

@@ -137,7 +137,7 @@ def _parse(entry: dict[str, Any], where: str, required: tuple[str, ...], labels:
 
 
 def _parse_camera(text: str, where: str) -> int | None:
-    if text and not (text.isascii() and text.isdecimal()):
+    if text and not (text.isascii() and text.isdecimal() and len(text) <= 18):
         raise ValueError(f'{where}: camid must be an integer from 0 on, got {text!r}')
     return int(text) if text else None
 

@@ -77,6 +77,8 @@ class ReIDDataset(BaseDataset):
     SPLITS: dict[str, tuple[str, ...]] = dict(train=('train',), test=('query', 'gallery'))
     #: Raw identities that are nobody in particular. Options that select identities leave them in.
     NON_IDENTITIES: tuple[int, ...] = (JUNK_PID,)
+    #: Whether training and test data number their identities apart, so that equal numbers are different people.
+    NUMBERED_PER_SPLIT = False
     #: Published sizes by record split; empty if there are none.
     PUBLISHED_COUNTS: dict[str, SplitCount] = {}
 

@@ -2,13 +2,14 @@
 
 import os
 import os.path as osp
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from .base import ReIDDataset
 from .image_io import ImageReadError, read_image
 
 #: Ending of a file that is being written. No reader takes such a file for an image.
@@ -95,3 +96,31 @@ def _holds(path: str, data: bytes) -> bool:
         return True
     raise FileExistsError(f'"{path}" is there and holds another image; choose another folder, or replace it with '
                           '--force')
+
+
+def refuse_mixed_people(datasets: Sequence[ReIDDataset]) -> None:
+    """Make sure that equal identity numbers mean the same person in all datasets that are written together.
+
+    Raises:
+        ValueError: If they do not: the copy would make one person of two.
+    """
+    spaces = {f'{dataset.identity_space()} {dataset.split if dataset.NUMBERED_PER_SPLIT else ""}'.strip()
+              for dataset in datasets}
+    if len(spaces) > 1:
+        raise ValueError(f'the datasets number their people apart ({"; ".join(sorted(spaces))}), so equal numbers are '
+                         'different people; convert one at a time into outputs of their own (--splits train)')
+
+
+def refuse_own_source(datasets: Sequence[ReIDDataset], root: str) -> None:
+    """Make sure that no image that is read lies in the folder that is written.
+
+    Raises:
+        ValueError: If one does.
+    """
+    target = osp.join(osp.realpath(root), '')
+    folders = {osp.dirname(dataset.get_data_info(row)['img_path']) for dataset in datasets
+               for row in range(len(dataset))}
+    for folder in sorted(folders):
+        if folder and osp.join(osp.realpath(folder), '').startswith(target):
+            raise ValueError(f'"{folder}" holds images to be converted and lies in "{root}", which would be replaced; '
+                             'choose another folder for the result')

@@ -6,7 +6,7 @@ import os.path as osp
 from collections.abc import Sequence
 
 from .base import ReIDDataset
-from .conversion import progress, write_file
+from .conversion import progress, refuse_mixed_people, write_file
 
 COLUMNS = ('path', 'pid', 'camid', 'split', 'domain')
 
@@ -26,9 +26,11 @@ def export_csv(datasets: Sequence[ReIDDataset], path: str, *, force: bool = Fals
         Dict[str, int]: Rows by split.
 
     Raises:
+        ValueError: If the datasets number their people apart.
         FileExistsError: If the file is there and ``force`` is not set.
         FileNotFoundError: If the folder of the file is not there, or a record has no image file.
     """
+    refuse_mixed_people(datasets)
     if osp.lexists(path) and not force:
         raise FileExistsError(f'"{path}" is there; --force replaces it')
     folder = osp.dirname(osp.abspath(path))

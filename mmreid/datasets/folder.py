@@ -300,5 +300,10 @@ def _number_names(names: set[str], dataset: str) -> dict[str, int]:
             same = [name for name, pid in pid_of.items() if pid == number]
             raise ValueError(f'{dataset}: {" and ".join(repr(name) for name in same)} are both identity {number}')
     else:
+        forms = Counter(unicodedata.normalize('NFC', name) for name in people)
+        twice = [name for name, number in forms.items() if number > 1]
+        if twice:
+            raise ValueError(f'{dataset}: {twice[0]!r} is written in two ways (composed and decomposed Unicode) and '
+                             'would be two people; write it in one')
         pid_of = {name: number for number, name in enumerate(people, start=1)}
     return dict(pid_of, **({JUNK: JUNK_PID} if JUNK in names else {}))

@@ -10,6 +10,8 @@ from .image_io import IMAGE_SUFFIXES
 
 #: Sub-folders that are parts of a split instead of identities.
 PART_FOLDERS = ('train', 'query', 'gallery')
+#: Names of parts that elsewhere mean test data; as identities they would be a mistake.
+OTHER_PARTS = ('test', 'val', 'valid', 'validation')
 _NAMED = 5  # examples in a message
 
 
@@ -33,6 +35,11 @@ def scan_folder(root: str, *, labels: bool, notes: list[str]) -> list[Annotation
     """
     folders, _ = _entries(root)
     parts = [part for part in PART_FOLDERS if part in folders]
+    others = [name for name in folders if name.lower() in OTHER_PARTS]
+    if labels and others and (parts or len(others) == len(folders)):
+        raise ValueError(f'FolderReID: "{root}" has the folder {_named(others)}; the parts of a test are called query '
+                         'and gallery. Rename or divide the folder, give a list (annotations=...) with a column split, '
+                         f'or let the split be drawn from folders of identities. See {DATASETS_GUIDE}.')
     if not {'train'} & set(parts) and not {'query', 'gallery'} <= set(parts):
         return _scan_part(root, '', None, labels, notes)
     ignored = [name for name in folders if name not in parts]
@@ -56,6 +63,10 @@ def _scan_part(root: str, folder: str, part: str | None, labels: bool, notes: li
         images += found
         if not found:
             empty.append(name)
+    if part is None and len(folders) == 1 and not loose and images and not _holds_images(osp.join(place, folders[0])):
+        raise FileNotFoundError(f'FolderReID: "{place}" holds one folder, {folders[0]!r}, and that holds only folders: '
+                                f'identities seem to lie one level down. Did you mean '
+                                f'data_root={osp.join(place, folders[0])!r}? See {DATASETS_GUIDE}.')
     if loose and not images:
         raise FileNotFoundError(_without_identities(place, loose))
     if loose:
@@ -80,6 +91,10 @@ def _entries(folder: str) -> tuple[list[str], list[str]]:
     with os.scandir(folder) as entries:
         visible = sorted((entry.name, entry.is_dir()) for entry in entries if not entry.name.startswith('.'))
     return [name for name, is_dir in visible if is_dir], [name for name, is_dir in visible if not is_dir]
+
+
+def _holds_images(folder: str) -> bool:
+    return any(_is_image(name) for name in _entries(folder)[1])
 
 
 def _is_image(name: str) -> bool:

@@ -43,7 +43,8 @@ class Market1501(NamedImageDataset):
         split (str): ``'train'`` or ``'test'`` (query and gallery). Defaults to ``'train'``.
         multi_query (bool): For the test split: also read the hand-drawn boxes of ``gt_bbox`` that show the identity
             of a query in the camera of that query, as split ``'multi_query'``. Defaults to False.
-        **kwargs: See :class:`ReIDDataset`.
+        **kwargs: See :class:`ReIDDataset`. With ``check_counts=False``, for other data in this layout, any camera may
+            be named; otherwise there are the cameras 1 to 6.
     """
 
     #: Folder of each record split.
@@ -66,6 +67,8 @@ class Market1501(NamedImageDataset):
         if multi_query and split != 'test':
             raise ValueError(f'{type(self).__name__}: multi_query=True belongs to split="test", got split={split!r}')
         self.multi_query = multi_query
+        # Other data in this layout has cameras of its own.
+        self.CAMIDS = range(1, 7) if kwargs.get('check_counts', True) else None
         super().__init__(data_root=data_root, split=split, **kwargs)
 
     def load_records(self) -> list[dict]:

@@ -11,7 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .base import ReIDDataset
-from .conversion import PART_SUFFIX, encode_image, progress, write_file, write_image_once
+from .conversion import (
+    PART_SUFFIX,
+    encode_image,
+    progress,
+    refuse_mixed_people,
+    refuse_own_source,
+    write_file,
+    write_image_once,
+)
 from .image_io import read_image
 from .market1501 import Market1501
 from .synthetic import SyntheticReID
@@ -94,10 +102,13 @@ def convert_to_market(datasets: Sequence[ReIDDataset], root: str, *, source: Any
     Raises:
         FileExistsError: If ``root`` holds anything else than an interrupted conversion of the same source, unless it
             is a conversion and ``force`` is set.
-        ValueError: If a camera number is negative, a split is none of Market-1501's, or two images would get the
+        ValueError: If the datasets number their people apart, images to be read lie in ``root``, a camera number is
+            negative, a split is none of Market-1501's, or two images would get the
             same name.
         ImageReadError: If an image cannot be decoded.
     """
+    refuse_mixed_people(datasets)
+    refuse_own_source(datasets, root)
     free = 1 + max((int(dataset.get_pids().max()) for dataset in datasets), default=0)
     renumbered = {id(dataset): {0: free} if _has_person_0(dataset) else {} for dataset in datasets}
     rows = list(chain.from_iterable(_plan(dataset, root, renumbered[id(dataset)]) for dataset in datasets))

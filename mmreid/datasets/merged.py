@@ -1,7 +1,9 @@
 """Several datasets as one for training."""
 
+import os.path as osp
 import zlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -126,7 +128,7 @@ class MergedReIDDataset(ReIDDataset):
     def _refuse_shared_images(self, parts: list[list[dict]]) -> None:
         owner: dict[str, int] = {}
         for number, infos in enumerate(parts):
-            for path in {info['img_path'] for info in infos}:
+            for path in {_real(info['img_path']) for info in infos}:
                 first = owner.setdefault(path, number)
                 if first != number:
                     raise ValueError(
@@ -183,6 +185,19 @@ class MergedReIDDataset(ReIDDataset):
 
     def _title(self) -> str:
         return f'{type(self).__name__} of {len(self.datasets)}'
+
+
+@lru_cache(maxsize=65536)
+def _real_folder(folder: str) -> str:
+    return osp.realpath(folder)
+
+
+def _real(path: str) -> str:
+    """One spelling for each file, also through links and from another folder."""
+    if '://' in path:  # drawn by a program
+        return path
+    folder, name = osp.split(path)
+    return osp.join(_real_folder(folder), name)
 
 
 def _build_parts(datasets: Sequence[dict | ReIDDataset]) -> list[ReIDDataset]:

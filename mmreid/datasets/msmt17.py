@@ -57,6 +57,7 @@ class MSMT17(NamedImageDataset):
         ValueError: If ``train_on`` is unknown, a line of a list cannot be parsed or holds a camera other than 1 to 15.
     """
 
+    NUMBERED_PER_SPLIT = True
     #: Folder of the training and of the test images, by version.
     VERSIONS = dict(V1=dict(train='train', test='test'), V2=dict(train='mask_train_v2', test='mask_test_v2'))
     #: Published size of the training split, by what it is made of.

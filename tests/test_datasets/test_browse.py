@@ -130,7 +130,7 @@ def test_synthetic_sheet_with_augmented_images(config, tmp_path, browse):
 def test_split_seed_and_number_of_identities(config, tmp_path, browse):
     sheets = []
     for seed in (0, 0, 1, 2, 3):
-        assert browse(config, tmp_path / 'sheet.png', '--num-pids', 1, '--seed', seed)[0] == 0
+        assert browse(config, tmp_path / 'sheet.png', '--num-pids', 1, '--seed', seed, '--force')[0] == 0
         sheets.append(read(tmp_path / 'sheet.png'))
     assert (sheets[0] == sheets[1]).all() and any((sheets[0] != sheet).any() for sheet in sheets[2:])
     assert browse(config, tmp_path / 'q.png', '--split', 'query')[0] == 0
@@ -151,9 +151,11 @@ def test_folder_with_missing_cells(config, tmp_path, browse):
     sheet = read(out)
     assert (slot(sheet, layout, 1, 0) == MISSING).all()
     assert (slot(sheet, layout, 1, 1) == cv2.imread(str(root / '2/c_c2.png'))).all()
-    status, output = browse(root, out, '--augmented')
+    status, output = browse(root, out, *pattern)
+    assert status == 1 and 'is there; --force replaces it' in output
+    status, output = browse(root, out, '--augmented', '--force')
     assert status == 1 and '--pipeline-from' in output
-    assert browse(root, out, '--augmented', '--pipeline-from', config, *pattern)[0] == 0
+    assert browse(root, out, '--force', '--augmented', '--pipeline-from', config, *pattern)[0] == 0
     layout = SheetLayout(2, 2, slots=2)
     assert (slot(read(out), layout, 1, 1, 1) == cv2.imread(str(root / '2/c_c2.png'))[:, ::-1]).all()
 

@@ -355,3 +355,22 @@ def test_to_csv_command(config, market_tree, tmp_path):
     assert all(not os.path.isabs(row['path']) for row in read_table(market_tree / 'all.csv'))
     done = run('to_csv.py', '--type', 'Market1501', '--data-root', market_tree, market_tree / 'all.csv')
     assert done.returncode == 1 and 'is there; --force replaces it' in done.stdout and 'Traceback' not in done.stdout
+
+
+def test_force_never_empties_the_source(tmp_path, market_tree):
+    dataset = Market1501(str(market_tree), check_counts=False)
+    convert_to_market([dataset], str(tmp_path / 'copy'))
+    copy = Market1501(str(tmp_path / 'copy'), check_counts=False)
+    for force in (False, True):
+        with pytest.raises(ValueError, match='holds images to be converted and lies in'):
+            convert_to_market([copy], str(tmp_path / 'copy'), force=force)
+    assert len(Market1501(str(tmp_path / 'copy'), check_counts=False)) == len(dataset)
+
+
+def test_people_numbered_apart_are_not_mixed(tmp_path, market_tree, monkeypatch):
+    train, test = (Market1501(str(market_tree), split=split, check_counts=False) for split in ('train', 'test'))
+    monkeypatch.setattr(Market1501, 'NUMBERED_PER_SPLIT', True)
+    for convert, out in ((convert_to_market, 'copy'), (export_csv, 'all.csv')):
+        with pytest.raises(ValueError, match='number their people apart .*convert one at a time'):
+            convert([train, test], str(tmp_path / out))
+        convert([train], str(tmp_path / out))

@@ -493,3 +493,29 @@ def test_unreadable_image_is_named(tmp_path):
     (tmp_path / '1' / 'b.jpg').write_bytes(b'')
     with pytest.raises(ImageReadError, match='b.jpg" is empty'):
         FolderReID(root, 'all', cache=True)
+
+
+def test_parent_folder_is_suggested(tmp_path):
+    for name in ('1/a.jpg', '2/b.jpg'):
+        (tmp_path / 'mine' / name).parent.mkdir(parents=True)
+        write_image(tmp_path / 'mine' / name, 1)
+    with pytest.raises(FileNotFoundError, match=r"one level down. Did you mean data_root='.*mine'"):
+        FolderReID(str(tmp_path))
+    assert len(FolderReID(str(tmp_path / 'mine'), split='all')) == 2
+
+
+@pytest.mark.parametrize('parts', [('train', 'test'), ('val', 'test')])
+def test_other_names_of_parts(tmp_path, parts):
+    for part in parts:
+        (tmp_path / part / '1').mkdir(parents=True)
+        write_image(tmp_path / part / '1' / 'a.jpg', 1)
+    with pytest.raises(ValueError, match='the parts of a test are called query and gallery'):
+        FolderReID(str(tmp_path))
+
+
+def test_one_name_written_in_two_ways(tmp_path):
+    for number, name in enumerate(('caf\u00e9', 'cafe\u0301')):
+        (tmp_path / name).mkdir()
+        write_image(tmp_path / name / 'a.jpg', number)
+    with pytest.raises(ValueError, match='is written in two ways'):
+        FolderReID(str(tmp_path), split='all')

@@ -149,3 +149,10 @@ def test_real_market_through_a_copy_in_its_own_layout(tmp_path, split):
     convert_to_market([dataset], str(tmp_path / 'copy'))
     read = Market1501(str(tmp_path / 'copy'), split=split, check_counts=False)
     assert records_of(read, content=True) == records_of(dataset, content=True)
+
+
+def test_camera_that_is_not_there(market_tree):
+    write_image(market_tree / 'bounding_box_train' / '0007_c9s1_000001_01.jpg', 3)
+    with pytest.raises(ValueError, match='camera 9 in .*the dataset has the cameras 1 to 6'):
+        Market1501(str(market_tree))
+    assert 9 in Market1501(str(market_tree), check_counts=False).get_camids()  # other data in this layout

@@ -305,3 +305,11 @@ def test_config_of_a_folder(tmp_path, monkeypatch):
 def test_is_registered(market_tree):
     built = DATASETS.build(dict(type='MergedReIDDataset', datasets=[Market1501(str(market_tree), check_counts=False)]))
     assert built.num_classes == 3
+
+
+def test_the_same_images_through_a_link(tmp_path, market_tree):
+    (tmp_path / 'link').symlink_to(market_tree)
+    roots = (market_tree, tmp_path / 'link')
+    parts = [dict(type='Market1501', data_root=str(root), check_counts=False) for root in roots]
+    with pytest.raises(ValueError, match='both hold the image'):
+        MergedReIDDataset(parts).full_init()

@@ -35,6 +35,7 @@ from mmreid.datasets import inspection
 from mmreid.datasets.inspection import ERRORS, NOTES, Inspection, Layout
 from mmreid.evaluation.tables import text_table
 from mmreid.registry import DATASETS
+from mmreid.utils.command_line import check_output
 from mmreid.utils.config import ConfigError, load_config
 from mmreid.utils.option_action import OptionAction
 
@@ -56,6 +57,7 @@ def parse_args() -> argparse.Namespace:
                         help='decode every image (default: yes)')
     parser.add_argument('--num-workers', type=int, default=2, help='threads that read and decode (default: 2)')
     parser.add_argument('--fix-list', metavar='FILE', help='write the files concerned, one a line, with the reason')
+    parser.add_argument('--force', action='store_true', help='replace the files of --fix-list and --json')
     parser.add_argument('--json', metavar='FILE', help='write everything that is printed as JSON')
     args = parser.parse_args()
     if args.target is None and args.type is None:
@@ -148,6 +150,11 @@ def main() -> int:
     sys.stdout.reconfigure(errors='backslashreplace')  # a path need not fit the encoding of the terminal
     init_default_scope('mmreid')
     try:
+        for option, path in (('--fix-list', args.fix_list), ('--json', args.json)):
+            if path and Path(path).exists() and not args.force:
+                raise ValueError(f'{option}: {path} is there; --force replaces it')
+            if path:
+                check_output(path, (Path(path).suffix.lower(), ), option)
         settings, guessed = dataset_configs(args)
     except (ConfigError, OSError, ValueError) as error:
         print(error, file=sys.stderr)

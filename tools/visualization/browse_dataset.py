@@ -20,6 +20,7 @@ from mmengine.registry import init_default_scope
 from mmreid.datasets import ReIDDataset, SeededIndex
 from mmreid.datasets.inspection import Layout, recognise_layout
 from mmreid.registry import DATASETS
+from mmreid.utils.command_line import check_output
 from mmreid.utils.config import ConfigError, load_config
 from mmreid.utils.option_action import OptionAction
 from mmreid.visualization import contact_sheet
@@ -43,6 +44,7 @@ def parse_args() -> argparse.Namespace:
                         help='options of the dataset in the folder')
     parser.add_argument('--image-size', type=int, nargs=2, default=(128, 64), metavar=('HEIGHT', 'WIDTH'))
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--force', action='store_true', help='replace OUT.png')
     args = parser.parse_args()
     for name in ('num_pids', 'num_images'):
         if getattr(args, name) < 1:
@@ -123,11 +125,13 @@ def main() -> int:
     args = parse_args()
     init_default_scope('mmreid')
     try:
+        if Path(args.out).exists() and not args.force:
+            raise ValueError(f'{args.out} is there; --force replaces it')
+        check_output(args.out, ('.png', ), 'OUT')
         sheet = draw(DATASETS.build(dataset_settings(args)), args)
-    except (ConfigError, OSError, KeyError, ValueError) as error:
+    except (ConfigError, OSError, KeyError, ValueError, TypeError) as error:
         print(error.args[0] if isinstance(error, KeyError) else error, file=sys.stderr)
         return 1
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     Path(args.out).write_bytes(cv2.imencode('.png', sheet)[1].tobytes())  # cv2.imwrite cannot write every path
     print(f'{args.out}: {sheet.shape[1]} x {sheet.shape[0]} pixels')
     return 0

@@ -14,8 +14,6 @@ from ..base import ReIDDataset
 from .files import FileFacts, read_facts
 from .findings import Finding, Record, find_all, size_histogram
 
-#: Types whose training and test identities have the same numbers and are different people.
-_NUMBERED_PER_SPLIT = ('MSMT17', )
 #: Called with the number of images done since the last call.
 Advance = Callable[[int], object]
 
@@ -148,7 +146,7 @@ def _parts_of(dataset: ReIDDataset) -> list[ReIDDataset]:
 def list_records(dataset: ReIDDataset) -> list[Record]:
     """Records of a dataset."""
     root = os.path.realpath(dataset.data_root) if dataset.data_root else ''
-    numbered_per_split = any(base.__name__ in _NUMBERED_PER_SPLIT for base in type(dataset).__mro__)
+    numbered_per_split = dataset.NUMBERED_PER_SPLIT
     space = ' '.join([dataset.identity_space(), root, dataset.split if numbered_per_split else '']).strip()
     infos = (dataset.get_data_info(row) for row in range(len(dataset)))
     return [Record(info['img_path'], info['pid'], info['camid'], info['split'], space,
@@ -173,8 +171,8 @@ def part_counts(dataset: ReIDDataset) -> list[PartCount]:
 def _count_findings(dataset: ReIDDataset, parts: Sequence[PartCount], guessed: bool) -> Iterable[Finding]:
     differences = dataset.count_differences()
     known = [part for part in parts if part.published_images is not None]
-    # A copy of the dataset that lacks some files has about as many images as it; data in the same layout has not.
-    near = all(part.published_images / 2 <= part.images <= part.published_images * 2 for part in known)
+    # A copy of the dataset that lacks some files has about as many images as it in some part; other data has not.
+    near = any(part.published_images / 2 <= part.images <= part.published_images * 2 for part in known)
     if differences and guessed and not near:
         return [Finding('other-count', f'{"; ".join(differences)}: taken for another dataset in the layout of '
                         f'{type(dataset).__name__} (--type {type(dataset).__name__} makes this an error)')]

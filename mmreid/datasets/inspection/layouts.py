@@ -92,11 +92,17 @@ def recognise_layout(root: str) -> Layout:
         return known
     inside = [layout for name in sorted(os.listdir(root)) if osp.isdir(osp.join(root, name))
               and (layout := _known_layout(osp.join(root, name))) is not None]
+    # Datasets that are known by the names of their images alone are no reason to doubt folders of identities.
+    inside = [layout for layout in inside if layout.type not in _KNOWN_BY_NAMES] or (inside if len(inside) == 1 else [])
     if inside:
         roots = ', '.join(f'{layout.root!r} ({layout.type})' for layout in inside)
         raise FileNotFoundError(f'"{osp.abspath(root)}" is no dataset, but holds some. Did you mean {roots}? '
                                 '(To read it as it is: --type FolderReID.)')
     return _own_images(root)
+
+
+#: Readers that :func:`recognise_layout` chooses by the names of images in one folder.
+_KNOWN_BY_NAMES = ('CUHK01', 'WARD')
 
 
 def _own_images(root: str) -> Layout:
