@@ -12,7 +12,7 @@ from mmreid.models.tta import apply_tta
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
 from mmreid.utils.command_line import check_output, plain_errors
-from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments
+from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments, drop_training
 from mmreid.utils.distributed import close_process_group
 from mmreid.visualization import plot_cmc
 
@@ -32,9 +32,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     """The config without its training part, and with everything the command line says."""
     cfg = config_from_arguments(args)
     cfg.load_from, cfg.resume = args.checkpoint, False
-    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_cfg',
-                'val_evaluator'):
-        cfg[key] = None
+    drop_training(cfg)
     if args.tta:
         apply_tta(cfg, args.tta)
     if args.dump:

@@ -46,6 +46,13 @@ def config_from_arguments(args: argparse.Namespace) -> Config:
     return cfg
 
 
+def drop_training(cfg: Config) -> None:
+    """Leave in a config, in place, what testing needs."""
+    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_cfg',
+                'val_evaluator'):
+        cfg[key] = None
+
+
 def load_config(path: str, options: Optional[Dict[str, Any]] = None) -> Config:
     """Read a config file, apply ``--cfg-options`` and check the keys.
 

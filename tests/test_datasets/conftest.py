@@ -1,11 +1,15 @@
 """A miniature Market-1501 tree, and a record of what the datasets log."""
 
+import importlib.util
 import logging
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 # Identities 2, 7 and 11 are trained on; 3 and 5 are queries; 0 are distractors, -1 junk.
 TRAIN = ['0007_c1s1_000001_01', '0007_c2s1_000026_01', '0007_c3s1_000051_01', '0002_c1s1_000001_02',
@@ -50,3 +54,24 @@ def logged(monkeypatch):
     for module in ('base', 'named_images'):
         monkeypatch.setattr(f'mmreid.datasets.{module}.print_log', record)
     return messages
+
+
+@pytest.fixture
+def run_tool(monkeypatch, capfd):
+    """Run a tool in this process: name below tools/, arguments -> status, output."""
+
+    def run(name, *arguments):
+        path = ROOT / 'tools' / f'{name}.py'
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        tool = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(tool)
+        monkeypatch.setattr(tool, 'init_default_scope', lambda scope: None)
+        monkeypatch.setattr(sys, 'argv', [path.name, *map(str, arguments)])
+        try:
+            status = tool.main()
+        except SystemExit as error:
+            status = error.code
+        printed = capfd.readouterr()
+        return status, printed.out + printed.err
+
+    return run

@@ -1,7 +1,5 @@
 """The contact sheet: what is where, and the tool that draws it."""
 
-import importlib.util
-import sys
 from pathlib import Path
 
 import cv2
@@ -75,23 +73,9 @@ def test_wrong_input_is_refused():
 
 
 @pytest.fixture
-def browse(monkeypatch, capfd):
+def browse(run_tool):
     """Run the tool in this process: arguments -> status, output."""
-    spec = importlib.util.spec_from_file_location('browse_dataset', ROOT / 'tools/visualization/browse_dataset.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    monkeypatch.setattr(tool, 'init_default_scope', lambda scope: None)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['browse_dataset.py', *map(str, arguments)])
-        try:
-            status = tool.main()
-        except SystemExit as error:
-            status = error.code
-        printed = capfd.readouterr()
-        return status, printed.out + printed.err
-
-    return run
+    return lambda *arguments: run_tool('visualization/browse_dataset', *arguments)
 
 
 SYNTHETIC = dict(num_train_pids=3, num_test_pids=2, num_cams=2, num_images=2, num_distractors=1, num_junk=1)

@@ -1,9 +1,7 @@
 """The validator: every kind of damage is found and named, and nothing is found where there is none."""
 
-import importlib.util
 import json
 import shutil
-import sys
 import zlib
 from pathlib import Path
 
@@ -30,23 +28,9 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def check(monkeypatch, capfd):
+def check(run_tool):
     """Run the tool in this process: arguments -> status, output."""
-    spec = importlib.util.spec_from_file_location('check_dataset', ROOT / 'tools/misc/check_dataset.py')
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    monkeypatch.setattr(tool, 'init_default_scope', lambda scope: None)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, 'argv', ['check_dataset.py', *map(str, arguments)])
-        try:
-            status = tool.main()
-        except SystemExit as error:
-            status = error.code
-        printed = capfd.readouterr()
-        return status, printed.out + printed.err
-
-    return run
+    return lambda *arguments: run_tool('misc/check_dataset', *arguments)
 
 
 @pytest.fixture

@@ -9,12 +9,8 @@ from mmreid.models.tta import apply_tta
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
 from mmreid.utils.command_line import check_output, plain_errors
-from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments
+from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments, drop_training
 from mmreid.utils.distributed import close_process_group
-
-#: Parts of a config that extraction does without.
-TRAINING_KEYS = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_cfg',
-                 'val_evaluator')
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -40,8 +36,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         pipeline = cfg.test_dataloader.dataset.pipeline
         cfg.test_dataloader.dataset = cfg.train_dataloader.dataset
         cfg.test_dataloader.dataset.update(pipeline=pipeline, cache=False)
-    for key in TRAINING_KEYS:
-        cfg[key] = None
+    drop_training(cfg)
     cfg.test_evaluator = dict(type='FeatureDump', out=args.out)
     if args.tta:
         apply_tta(cfg, args.tta)
