@@ -2,12 +2,12 @@
 """Train a model: ``python tools/train.py CONFIG``."""
 
 import argparse
-import sys
 
 from mmengine.config import Config
 
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
+from mmreid.utils.command_line import plain_errors
 from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments
 from mmreid.utils.distributed import close_process_group
 
@@ -37,12 +37,10 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 
 def main(argv=None) -> None:
-    try:
+    with plain_errors(ConfigError, CheckpointError, FileNotFoundError):
         runner = RUNNERS.build(prepare_config(parse_args(argv)))
         runner.train()
         close_process_group()
-    except (ConfigError, CheckpointError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
 
 
 if __name__ == '__main__':

@@ -113,6 +113,8 @@ def test_two_processes_resume_inside_an_epoch(tmp_path, config):
 @pytest.mark.parametrize('arguments, expected', [
     (('train', 'CONFIG', '--cfg-options', 'optim_wraper.lr=1'), 'did you mean optim_wrapper'),
     (('train', 'nowhere.py'), 'nowhere.py does not exist'),
+    (('train', 'CONFIG', '--cfg-options',
+      'train_dataloader.dataset=dict(_delete_=True, type="Market1501", data_root="x")'), 'says how to get the dataset'),
     (('test', 'CONFIG', 'nowhere.pth'), 'nowhere.pth does not exist'),
     (('test', 'CONFIG', 'EMPTY'), 'EMPTY'),
 ])

@@ -1,6 +1,7 @@
 """Ranking against an implementation written from the definition, one query after another."""
 
 import math
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -269,6 +270,16 @@ def test_block_is_bounded(monkeypatch):
     monkeypatch.setattr('mmreid.evaluation.functional.ranking.BLOCK_BYTES', {'cpu': 150 * 4 * 11})
     evaluate_ranking(*random_case(0))
     assert sizes == [10, 10, 10, 10]
+    # Where memory is scarce, a block takes a share of it, but not so little that the product degenerates.
+    sizes.clear()
+    monkeypatch.setattr('mmreid.evaluation.functional.ranking.BLOCK_BYTES', {'cpu': 10**9})
+    monkeypatch.setattr('mmreid.evaluation.functional.ranking.MIN_BLOCK_BYTES', 150 * 4 * 4)
+    for available, rows in ((16 * 150 * 4 * 20, 20), (0, 4)):
+        monkeypatch.setattr('mmreid.evaluation.functional.ranking.available_bytes',
+                            Mock(return_value=available))
+        evaluate_ranking(*random_case(0))
+        assert set(sizes) == {rows}
+        sizes.clear()
 
 
 # ---- distances at hand --------------------------------------------------------------------------
