@@ -59,8 +59,8 @@ def write_reports(runner: Runner, args: argparse.Namespace) -> None:
         runner.logger.info(f'written: {out}, {out.with_suffix(".png")}')
 
 
-def main(argv=None) -> None:
-    args = parse_args(argv)
+def test(args: argparse.Namespace) -> None:
+    """Extract, evaluate and report."""
     with plain_errors():
         if args.dump:
             check_output(args.dump, ('.npz', ), '--dump', (args.config, args.checkpoint))
@@ -70,7 +70,11 @@ def main(argv=None) -> None:
     with plain_errors(CheckpointError, ConfigError, ValueError, OSError):
         runner.test()
         write_reports(runner, args)
-        close_process_group()
+
+
+def main(argv=None) -> None:
+    test(parse_args(argv))
+    close_process_group()
 
 
 if __name__ == '__main__':

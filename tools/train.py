@@ -38,8 +38,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 def main(argv=None) -> None:
     with plain_errors(ConfigError, CheckpointError, FileNotFoundError):
-        runner = RUNNERS.build(prepare_config(parse_args(argv)))
-        runner.train()
+        RUNNERS.build(prepare_config(parse_args(argv))).train()
         close_process_group()
 
 

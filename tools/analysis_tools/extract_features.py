@@ -43,15 +43,18 @@ def prepare_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main(argv=None) -> None:
-    """Extract."""
-    args = parse_args(argv)
+def extract(args: argparse.Namespace) -> None:
+    """Extract and write."""
     with plain_errors():
         check_output(args.out, ('.npz', ), 'FEATS.npz', (args.config, args.checkpoint))
         runner = RUNNERS.build(prepare_config(args))
     with plain_errors(CheckpointError, ConfigError, ValueError, OSError):
         runner.test()
-        close_process_group()
+
+
+def main(argv=None) -> None:
+    extract(parse_args(argv))
+    close_process_group()
 
 
 if __name__ == '__main__':
