@@ -9,16 +9,26 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DefaultScope
 
+from mmreid.engine.recipes import load_recipe
+from mmreid.engine.recipes.checking import RecipeChecker
+from mmreid.engine.recipes.stage_config import stage_configs
 from mmreid.registry import DATASETS, MODELS
 from mmreid.structures import ReIDDataSample
+from mmreid.utils.checkpoint import write_checkpoint
 from mmreid.utils.config import KNOWN_KEYS, load_config
 
 ROOT = Path(__file__).parents[1]
-CONFIGS = sorted(path for path in (ROOT / 'configs').glob('*/*.py') if path.parent.name != '_base_')
+CONFIGS = sorted(path for path in (ROOT / 'configs').glob('*/*.py') if path.parent.name not in ('_base_', 'recipes'))
 NAMES = [str(path.relative_to(ROOT / 'configs')) for path in CONFIGS]
+#: Not trainings themselves, but chains of those above.
+RECIPES = sorted(f'recipes/{path.name}' for path in (ROOT / 'configs' / 'recipes').glob('*.py'))
 
 #: Parameters that cannot receive a gradient: regular expressions on config and parameter name, and the reason.
-EXCEPTIONS = []
+EXCEPTIONS = [
+    (r'ptl/mgn_.*_released', r'neck\.(fusions\.\d|parts\.reduction)\.0\.bias', 'the batch norm behind it cancels it'),
+]
+#: Input (height, width) by config: the smallest whose maps MGN can cut into halves and thirds, and a small one.
+SIZES = [(r'(mgn/|ptl/mgn_)', (96, 32)), (r'', (64, 32))]
 
 
 def trained_batch(model: torch.nn.Module, size: tuple, ids: int = 4, images: int = 2) -> dict:
@@ -41,14 +51,25 @@ def number_of_classes(node, value):
             number_of_classes(item, value)
 
 
+def give_teacher(cfg, folder):
+    """A student needs a trained teacher: here one like itself, with other weights."""
+    teacher = dict(cfg.model.to_dict(), type='EmbeddingNet', heads=None)
+    for key in ('teacher', 'lambda_l1', 'reduction'):
+        teacher.pop(key, None)
+    write_checkpoint(MODELS.build(teacher).state_dict(), folder / 'teacher.pth')
+    cfg.model.teacher = dict(checkpoint=str(folder / 'teacher.pth'), model=teacher)
+
+
 @pytest.mark.parametrize('name', NAMES)
-def test_every_trained_parameter_gets_a_gradient(name):
+def test_every_trained_parameter_gets_a_gradient(name, tmp_path):
     torch.manual_seed(0)
     cfg = load_config(str(ROOT / 'configs' / name))
     number_of_classes(cfg.model, 4)
+    if cfg.model.type == 'DistillationNet':
+        give_teacher(cfg, tmp_path)
     cfg.model.backbone.pop('init_cfg', None)
     model = MODELS.build(cfg.model).double().train()  # in float32 rounding noise would pass for a gradient
-    data = trained_batch(model, (64, 32))
+    data = trained_batch(model, next(size for config, size in SIZES if re.match(config, name)))
     data['inputs'] = data['inputs'].double()
     for _ in range(2):  # the forget gates of BConv-cells act from the second batch on
         losses = model(**data, mode='loss')
@@ -62,7 +83,7 @@ def test_every_trained_parameter_gets_a_gradient(name):
     assert total.isfinite()
 
 
-@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('name', NAMES + RECIPES)
 def test_config_is_short_and_well_named(name):
     method, file = name.split('/')
     text = (ROOT / 'configs' / name).read_text()
@@ -76,7 +97,7 @@ def test_config_is_short_and_well_named(name):
 @pytest.mark.parametrize('name', NAMES)
 def test_config_keys_are_read_by_somebody(name):
     cfg = Config.fromfile(ROOT / 'configs' / name)
-    helpers = {'dataset_type', 'data_root', 'domain', 'train_pipeline', 'test_pipeline'}
+    helpers = {'dataset_type', 'data_root', 'domain', 'train_on', 'train_pipeline', 'test_pipeline'}
     assert set(cfg) <= KNOWN_KEYS | helpers | {key for key in cfg if key.startswith('_')}
 
 
@@ -88,3 +109,17 @@ def test_pipelines_build_and_datasets_are_known(name):
         with DefaultScope.overwrite_default_scope('mmreid'):
             pipeline = Compose(loader.dataset.pipeline)
         assert len(pipeline.transforms) == len(loader.dataset.pipeline)
+
+
+@pytest.mark.parametrize('name', RECIPES)
+def test_stages_of_a_recipe_fit_together(name):
+    """References, configs, options, carried parts and features of teachers; the data need not be there."""
+    recipe = load_recipe(ROOT / 'configs' / name)
+    configs, problems = stage_configs(recipe)
+    assert not problems + RecipeChecker(recipe, configs, data=False).run()
+    for stage in recipe:
+        assert str(stage.config.relative_to(ROOT / 'configs')) in NAMES
+        order = list(recipe.stages)
+        assert all(order.index(source) < order.index(stage.name) for source in stage.references)
+    used = {source for stage in recipe for source in stage.references}
+    assert [name for name in recipe.stages if name not in used] == [list(recipe.stages)[-1]], 'a stage leads nowhere'

@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 from mmreid.evaluation import ReIDMetric
-from mmreid.models.tta import apply_tta
+from mmreid.models.tta import apply_tta, choose_tta
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
 from mmreid.utils.command_line import check_output, plain_errors
@@ -23,7 +23,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--dump', metavar='FEATS.npz', help='also write the features, identities and cameras to a file')
     parser.add_argument('--tta', metavar='NAME', help='average the features of several views of each image: flip, '
-                        'ten_crop or another entry of "tta" in the config')
+                        'ten_crop or another entry of "tta" in the config; none for the image alone (default: '
+                        'tta.default of the config, or none)')
     add_common_arguments(parser)
     return parser.parse_args(argv)
 
@@ -33,6 +34,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
     cfg = config_from_arguments(args)
     cfg.load_from, cfg.resume = args.checkpoint, False
     drop_training(cfg)
+    args.tta = choose_tta(cfg, args.tta)
     if args.tta:
         apply_tta(cfg, args.tta)
     if args.dump:
@@ -67,6 +69,8 @@ def test(args: argparse.Namespace) -> None:
         runner = RUNNERS.build(prepare_config(args))
         for metric, out in retrieval_metrics(runner):
             metric.rescue = str(out.with_name(f'{out.stem}_features.npz'))
+    if args.tta:
+        runner.logger.info(f'Test-time augmentation: {args.tta} (--tta none: the image alone)')
     with plain_errors(CheckpointError, ConfigError, ValueError, OSError):
         runner.test()
         write_reports(runner, args)

@@ -16,7 +16,7 @@ from .option_action import OptionAction
 #: Top-level keys that a runner or a part of it reads.
 KNOWN_KEYS = frozenset(set(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}) | {
     'custom_imports', 'runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
-    'activation_checkpointing', 'efficient_conv_bn_eval', 'expected_results', 'tta'}
+    'activation_checkpointing', 'efficient_conv_bn_eval', 'expected_results', 'tta', 'load_parts'}
 
 
 _NEW = object()

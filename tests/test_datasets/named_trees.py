@@ -55,16 +55,18 @@ def check_odd_places(cls, root: Path, **options) -> None:
     assert names(dataset) == expected and dataset[0]['img'].shape == (32, 16, 3)
 
 
-def check_config(name: str, root: Path, monkeypatch) -> Config:
+def check_config(name: str, root: Path, monkeypatch, size: tuple[int, int] = (256, 128)) -> Config:
     """The config finds the tree below ``MMREID_DATA_ROOT`` and gives batches of both splits."""
     monkeypatch.setenv(DATA_ROOT_ENV, str(root.parent))
     config = Config.fromfile(osp.join(CONFIG_ROOT, name))
     assert config.test_dataloader == config.val_dataloader and config.test_evaluator == config.val_evaluator
     assert config.train_dataloader.dataset.type == config.dataset_type
+    if config.train_dataloader.sampler.type == 'PKSampler':
+        config.train_dataloader.sampler.num_pids = 2
     for loader, split in ((config.train_dataloader, 'train'), (config.val_dataloader, 'test')):
         loader.update(batch_size=2, num_workers=0, persistent_workers=False)
         with DefaultScope.overwrite_default_scope('mmreid'):
             built = Runner.build_dataloader(loader, seed=0)
         assert built.dataset.split == split
-        assert all(tuple(image.shape) == (3, 256, 128) for image in next(iter(built))['inputs'])
+        assert all(tuple(image.shape) == (3, *size) for image in next(iter(built))['inputs'])
     return config

@@ -266,10 +266,13 @@ def test_is_registered(root):
 
 @pytest.mark.parametrize('name, protocol, box, evaluation', [
     ('cuhk03', 'new', 'detected', 'cuhk03-np'), ('cuhk03_labeled', 'new', 'labeled', 'cuhk03-np'),
-    ('cuhk03_classic', 'classic', 'detected', 'cuhk03')])
+    ('cuhk03_classic', 'classic', 'detected', 'cuhk03'), ('cuhk03_detected_mgn', 'new', 'detected', 'cuhk03-np'),
+    ('cuhk03_labeled_mgn', 'new', 'labeled', 'cuhk03-np')])
 def test_config_builds_and_loads(root, monkeypatch, name, protocol, box, evaluation):
     monkeypatch.setenv(DATA_ROOT_ENV, str(root.parent))
-    config = Config.fromfile(CONFIGS / f'{name}.py')
+    config, size = Config.fromfile(CONFIGS / f'{name}.py'), (256, 128)
+    if name.endswith('_mgn'):
+        config.train_dataloader.sampler.num_pids, size = 3, (384, 128)
     assert config.test_dataloader == config.val_dataloader
     assert config.test_evaluator == config.val_evaluator and config.val_evaluator.protocols == [evaluation]
     for loader, split in ((config.train_dataloader, 'train'), (config.val_dataloader, 'test')):
@@ -277,4 +280,4 @@ def test_config_builds_and_loads(root, monkeypatch, name, protocol, box, evaluat
         with DefaultScope.overwrite_default_scope('mmreid'):
             built = Runner.build_dataloader(loader, seed=0)
         assert (built.dataset.split, built.dataset.protocol, built.dataset.box) == (split, protocol, box)
-        assert all(tuple(image.shape) == (3, 256, 128) for image in next(iter(built))['inputs'])
+        assert all(tuple(image.shape) == (3, *size) for image in next(iter(built))['inputs'])

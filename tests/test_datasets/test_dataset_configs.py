@@ -13,14 +13,15 @@ from mmreid.datasets import DATA_ROOT_ENV
 ROOT = osp.join(osp.dirname(__file__), '../../configs/_base_/datasets')
 CONFIGS = sorted(osp.basename(path) for path in glob.glob(osp.join(ROOT, '*.py')))
 SIZES = {'market1501.py': (256, 128), 'market1501_pk.py': (256, 128), 'market1501_small.py': (128, 64),
-         'synthetic.py': (128, 64)}
+         'market1501_mgn.py': (384, 128), 'market1501_mgn_released.py': (384, 128), 'synthetic.py': (128, 64)}
 #: Those that need the tree of another data set, and the file that builds and loads them.
 ELSEWHERE = {
     'cuhk01.py': 'test_cuhk01.py', 'cuhk01_100.py': 'test_cuhk01.py', 'cuhk03.py': 'test_cuhk03.py',
-    'cuhk03_classic.py': 'test_cuhk03.py', 'cuhk03_labeled.py': 'test_cuhk03.py', 'cuhk03_market.py': 'test_merged.py',
-    'dukemtmc.py': 'test_duke.py', 'folder.py': 'test_merged.py', 'market_duke.py': 'test_merged.py',
-    'msmt17.py': 'test_msmt17.py', 'prid2011.py': 'test_prid2011.py', 'viper.py': 'test_viper.py',
-    'ward.py': 'test_ward.py'}
+    'cuhk03_classic.py': 'test_cuhk03.py', 'cuhk03_detected_mgn.py': 'test_cuhk03.py',
+    'cuhk03_labeled.py': 'test_cuhk03.py', 'cuhk03_labeled_mgn.py': 'test_cuhk03.py',
+    'cuhk03_market.py': 'test_merged.py', 'dukemtmc.py': 'test_duke.py', 'dukemtmc_mgn.py': 'test_duke.py',
+    'folder.py': 'test_merged.py', 'market_duke.py': 'test_merged.py', 'msmt17.py': 'test_msmt17.py',
+    'prid2011.py': 'test_prid2011.py', 'viper.py': 'test_viper.py', 'ward.py': 'test_ward.py'}
 
 
 def test_all_are_tested():

@@ -78,5 +78,6 @@ def test_odd_places(root):
     check_odd_places(DukeMTMCreID, root)
 
 
-def test_config(root, monkeypatch):
-    assert check_config('dukemtmc.py', root, monkeypatch).val_evaluator.protocols == ['market1501', 'nd']
+@pytest.mark.parametrize('name, size', [('dukemtmc.py', (256, 128)), ('dukemtmc_mgn.py', (384, 128))])
+def test_config(root, monkeypatch, name, size):
+    assert check_config(name, root, monkeypatch, size).val_evaluator.protocols == ['market1501', 'nd']

@@ -5,7 +5,7 @@ import argparse
 
 from mmengine.config import Config
 
-from mmreid.models.tta import apply_tta
+from mmreid.models.tta import apply_tta, choose_tta
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
 from mmreid.utils.command_line import check_output, plain_errors
@@ -38,6 +38,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
         cfg.test_dataloader.dataset.update(pipeline=pipeline, cache=False)
     drop_training(cfg)
     cfg.test_evaluator = dict(type='FeatureDump', out=args.out)
+    args.tta = choose_tta(cfg, args.tta)
     if args.tta:
         apply_tta(cfg, args.tta)
     return cfg

@@ -29,8 +29,8 @@ from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-import mmreid.models  # noqa: F401 (registers the components)
 from mmreid.evaluation.tables import text_table
+from mmreid.models import ReIDHead
 from mmreid.registry import MODELS
 from mmreid.utils.config import ConfigError, load_config
 from mmreid.utils.memory import peak_extra_bytes, seconds
@@ -134,7 +134,8 @@ def count(model: nn.Module, shape: tuple[int, int]) -> dict[str, Any]:
              if f'{name}.' not in UNUSED]
     for name, head in (getattr(model, 'heads', None) or {}).items():
         with torch.no_grad(), FlopCounterMode(display=False) as head_counter:
-            head(feats[head.in_key])
+            for single in filter(lambda module: isinstance(module, ReIDHead), head.modules()):  # a group has several
+                single(feats[single.in_key])
         parts.append((f'head {name}', head, head_counter.get_total_flops()))
     used = [(name, tensor) for name, tensor in (*model.named_parameters(), *model.named_buffers())
             if not name.startswith(UNUSED)]

@@ -1,19 +1,20 @@
 """Loading weights with a complete account of what does not fit."""
 
 import re
+from collections import Counter
 from logging import Logger
-from typing import Dict, List, Mapping, Sequence, Tuple
+from typing import Dict, Iterable, Mapping, Optional, Sequence, Tuple
 
 import torch
 from torch import nn
 
 from mmreid.utils.checkpoint import CheckpointError
-
-_SHOWN = 12
+from mmreid.utils.weights import listed, weight_differences
 
 
 def load_model_state(model: nn.Module, state_dict: Mapping[str, torch.Tensor], source: str,
-                     may_differ: Tuple[str, ...] = (), revise_keys: Sequence = (), logger: Logger = None) -> None:
+                     may_differ: Tuple[str, ...] = (), revise_keys: Sequence = (),
+                     logger: Optional[Logger] = None) -> None:
     """Load a state dict; what is neither complete nor excused is an error that lists everything at once.
 
     Args:
@@ -28,37 +29,75 @@ def load_model_state(model: nn.Module, state_dict: Mapping[str, torch.Tensor], s
     Raises:
         CheckpointError: If anything else does not fit.
     """
-    weights = {_revise(key, revise_keys): value for key, value in state_dict.items()}
+    weights = _revised(state_dict, revise_keys)
     own = model.state_dict()
-    problems = _differences(own, weights)
+    problems = weight_differences(own, weights)
     fatal = [text for key, text in problems if not key.startswith(may_differ or ('\0', ))]
     if fatal:
         raise CheckpointError(
             f'{source} does not fit this {type(model).__name__}: {len(fatal)} differences in {len(own)} entries.\n  '
-            + '\n  '.join(fatal[:_SHOWN]) + (f'\n  ... and {len(fatal) - _SHOWN} more' if len(fatal) > _SHOWN else '')
-            + '\nUse the config it was trained with. To take over its backbone alone, set '
-            "model.backbone.init_cfg=dict(type='Pretrained', checkpoint=FILE) instead of load_from.")
+            f'{listed(fatal)}\nUse the config it was trained with, or take only the parts that fit, for example with '
+            '--cfg-options load_parts=backbone (all of whose weights must be in the file).')
     excused = {key for key, _ in problems}
     if excused and logger is not None:
         logger.warning(f'{len(excused)} entries under {", ".join(may_differ)} are not taken from {source} (usual when '
-                       'the classes differ):\n  ' + '\n  '.join(text for _, text in problems[:_SHOWN]))
+                       f'the classes differ):\n  {listed([text for _, text in problems])}')
     model.load_state_dict({key: value for key, value in weights.items() if key in own and key not in excused},
                           strict=False)
 
 
-def _revise(key: str, revise_keys: Sequence) -> str:
-    for pattern, replacement in revise_keys:
-        key = re.sub(pattern, replacement, key)
-    return key
+def load_model_parts(model: nn.Module, state_dict: Mapping[str, torch.Tensor], source: str, parts: Sequence[str],
+                     revise_keys: Sequence = (), logger: Optional[Logger] = None) -> None:
+    """Load some parts of a network, completely; everything else is left as it is.
+
+    Args:
+        model: Model to fill.
+        state_dict: Weights by name.
+        source: Name of the file, for messages.
+        parts: Names of modules or parameters: ``('backbone', 'neck')``, ``('heads.id.hidden',)``.
+        revise_keys: ``(pattern, replacement)`` pairs applied to the names in the file.
+        logger: Where it is told what was taken and what was not.
+
+    Raises:
+        CheckpointError: If a part is absent from the model or the file, or anything in a part does not fit.
+    """
+    weights = _revised(state_dict, revise_keys)
+    own = model.state_dict()
+    for part in parts:
+        for where, names in ((f'this {type(model).__name__}', own), (source, weights)):
+            if not any(in_parts(key, (part, )) for key in names):
+                raise CheckpointError(f'load_parts names "{part}", and {where} has no weights under that name. It has: '
+                                      f'{_count(names)}.')
+    chosen = {key: value for key, value in weights.items() if in_parts(key, parts)}
+    problems = weight_differences({key: value for key, value in own.items() if in_parts(key, parts)}, chosen)
+    if problems:
+        raise CheckpointError(
+            f'{", ".join(parts)} of {source} does not fit this {type(model).__name__}: {len(problems)} differences.\n  '
+            f'{listed([text for _, text in problems])}\nIn a part that load_parts names every weight must fit; leave '
+            'out the parts that differ.')
+    model.load_state_dict(chosen, strict=False)
+    if logger is not None:
+        ours = _count([key for key in own if key not in chosen])
+        theirs = _count([key for key in weights if key not in chosen])
+        logger.info(f'load_parts: took {_count(chosen)} from {source}; not taken: {ours}, which keep their initial '
+                    f'values here; left in the file: {theirs}')
 
 
-def _differences(own: Dict[str, torch.Tensor], weights: Dict[str, torch.Tensor]) -> List[Tuple[str, str]]:
-    problems = []
-    for key, value in own.items():
-        if key not in weights:
-            problems.append((key, f'missing: {key} {tuple(value.shape)}'))
-        elif weights[key].shape != value.shape:
-            here, there = tuple(value.shape), tuple(weights[key].shape)
-            problems.append((key, f'shape: {key} is {here} here, {there} in the file'))
-    problems += [(key, f'left over: {key} {tuple(value.shape)}') for key, value in weights.items() if key not in own]
-    return problems
+def in_parts(key: str, parts: Iterable[str]) -> bool:
+    """Whether a parameter belongs to one of the parts: it is named so, or lies below."""
+    return any(key == part or key.startswith(f'{part}.') for part in parts)
+
+
+def _count(names: Iterable[str]) -> str:
+    """Weights by their room in the network: ``backbone (60 tensors), neck (1 tensor)``."""
+    counts = Counter(name.split('.')[0] for name in names)
+    return ', '.join(f'{room} ({count} tensor{"s" * (count > 1)})' for room, count in counts.items()) or 'nothing'
+
+
+def _revised(state_dict: Mapping[str, torch.Tensor], revise_keys: Sequence) -> Dict[str, torch.Tensor]:
+    revised = {}
+    for key, value in state_dict.items():
+        for pattern, replacement in revise_keys:
+            key = re.sub(pattern, replacement, key)
+        revised[key] = value
+    return revised

@@ -18,7 +18,7 @@ def fill_num_classes(runner: Any, model_cfg: Dict) -> None:
     Raises:
         ValueError: If the number is needed and cannot be found, or a stated one differs from the training data's.
     """
-    slots = list(_slots(model_cfg))
+    slots = list(class_slots(model_cfg))
     is_open = any(slot['num_classes'] is None for slot in slots)
     if not slots or (runner._train_dataloader is None and not is_open):
         return
@@ -51,13 +51,17 @@ def fill_num_classes(runner: Any, model_cfg: Dict) -> None:
         runner.logger.info(f'num_classes = {number}, from {source}')
 
 
-def _slots(node: Any) -> Iterator[Dict]:
-    """Dicts below ``node`` that have a ``num_classes``."""
+def class_slots(node: Any) -> Iterator[Dict]:
+    """Dicts below ``node`` that have a ``num_classes``; a teacher's are its own affair."""
     if isinstance(node, dict):
         if 'num_classes' in node:
             yield node
-        for value in node.values():
-            yield from _slots(value)
+        for key, value in node.items():
+            if key == 'heads' and isinstance(value, dict):
+                for head in value.values():  # whatever they are called
+                    yield from class_slots(head)
+            elif key != 'teacher':
+                yield from class_slots(value)
     elif isinstance(node, (list, tuple)):
         for value in node:
-            yield from _slots(value)
+            yield from class_slots(value)

@@ -26,9 +26,10 @@ from mmreid.utils.checkpoint import (
     verify_checkpoint,
     write_checkpoint,
 )
+from mmreid.utils.config import ConfigError
 from mmreid.version import __version__
 
-from .load_state import load_model_state
+from .load_state import in_parts, load_model_parts, load_model_state
 from .num_classes import fill_num_classes
 from .train_state import gather_rank_states, pack_message_hub, rank_state, restore_rank_state, unpack_message_hub
 
@@ -47,11 +48,16 @@ class ReIDRunner(Runner):
     * ``resume`` continues from the newest file that can be read and says which ones it passed over;
     * ``num_classes=None`` of a head is filled from the training data, or from the checkpoint when there are none;
     * data loaders have a generator of their own, so that validating does not change what training draws;
+    * with ``load_parts=('backbone', 'neck')`` in the config, a training takes only these parts of the network from
+      ``load_from``, and everything else starts new; testing and resuming load everything;
     * it runs distributed on CPUs (gloo) as well as on GPUs;
     * ``env_cfg`` may have ``keep_freed_memory_mb`` (see :func:`mmreid.utils.allocator.keep_freed_memory`).
     """
 
     _pending_rank_state: Optional[Dict[str, Any]] = None
+    _training_begun: bool = False
+    #: Whether the checkpoint that is being read is one to go on from; hooks ask in ``after_load_checkpoint``.
+    is_resuming: bool = False
 
     # ---- environment and building -----------------------------------------------------------------------------------
 
@@ -122,6 +128,24 @@ class ReIDRunner(Runner):
             return LOOPS.build(loop, default_args=dict(runner=self, dataloader=self._train_dataloader))
         return super().build_train_loop(loop)
 
+    def train(self) -> nn.Module:
+        """Train.
+
+        What the model needs besides data (such as a teacher) is asked for before weights are initialised; where a
+        training is resumed, before its first batch, because a finished one needs nothing any more.
+
+        Raises:
+            ConfigError: If ``load_parts`` is not what it must be, or the model lacks what it needs.
+        """
+        self._training_begun = True
+        if self.cfg.get('load_parts') is not None and self._load_from is None:
+            self.logger.warning(f'load_parts={self.cfg.load_parts!r} has no effect without load_from=FILE.')
+        self._load_parts  # noqa: B018 (raises)
+        prepare = getattr(self._bare_model, 'prepare_training', None)
+        if prepare is not None and not self._resume:
+            prepare()
+        return super().train()
+
     # ---- checkpoints ------------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, out_dir: str, filename: str, file_client_args: Optional[dict] = None,
@@ -163,8 +187,17 @@ class ReIDRunner(Runner):
         write_checkpoint(checkpoint, Path(out_dir) / filename)
 
     def load_checkpoint(self, filename: str, map_location: Any = 'cpu', strict: bool = False,
-                        revise_keys: Sequence = ((r'^module.', ''), )) -> Dict[str, Any]:
+                        revise_keys: Sequence = ((r'^module.', ''), ),
+                        parts: Optional[Sequence[str]] = None) -> Dict[str, Any]:
         """Load weights; heads may differ from the file unless ``strict``, everything else must fit.
+
+        Args:
+            filename: File to read.
+            map_location: Device the tensors go to.
+            strict: Whether heads must fit as well.
+            revise_keys: ``(pattern, replacement)`` pairs applied to the names in the file.
+            parts: Names of the only parts to load, completely (``('backbone', 'neck')``); the rest of the network is
+                left as it is. None loads everything.
 
         Raises:
             CheckpointError: If the file cannot be read or trusted, or the weights do not fit (all are listed).
@@ -172,7 +205,17 @@ class ReIDRunner(Runner):
         checkpoint = read_checkpoint(filename, map_location)
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = unpack_message_hub(checkpoint['message_hub'])
+        weights = checkpoint['state_dict']
+        if parts is not None:
+            self._refuse_other_classes(checkpoint, filename, parts)
+            # Hooks that copy weights (EMAHook) are to see no more of the file than the model gets.
+            checkpoint['state_dict'] = {key: value for key, value in weights.items()
+                                        if in_parts(re.sub(r'^module.', '', key), parts)}
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        if parts is not None:
+            load_model_parts(self._bare_model, weights, str(filename), parts, revise_keys, self.logger)
+            self._has_loaded = True
+            return checkpoint
         may_differ = () if strict else ('heads.', )
         if not strict and self._identities_differ(checkpoint):
             # Another data set may have as many identities, so the shape alone does not tell.
@@ -192,12 +235,19 @@ class ReIDRunner(Runner):
             CheckpointError: If the file has no training state, or its weights do not fit exactly.
         """
         # On the CPU: optimizers keep some of their state where it was read, and every rank's state is in the file.
-        checkpoint = self.load_checkpoint(filename, 'cpu' if map_location == 'default' else map_location, strict=True)
+        self.is_resuming = True
+        try:
+            device = 'cpu' if map_location == 'default' else map_location
+            checkpoint = self.load_checkpoint(filename, device, strict=True)
+        finally:
+            self.is_resuming = False
         if 'train_state' not in checkpoint:
             raise CheckpointError(f'{filename} holds weights but no training state (a best or published checkpoint). '
                                   'To start a new training from its weights use --cfg-options load_from=FILE.')
         meta, state = checkpoint['meta'], checkpoint['train_state']
         self._resume_seed(meta['seed'])
+        if hasattr(self._bare_model, 'training_facts'):
+            self._bare_model.past_facts = meta.get('training_facts')
         self.train_loop._epoch, self.train_loop._iter = meta['epoch'], meta['iter']
         self.train_loop.batch_in_epoch = state['batch_in_epoch']
         self.message_hub.load_state_dict(checkpoint['message_hub'])
@@ -222,10 +272,43 @@ class ReIDRunner(Runner):
         ours = getattr(getattr(self._train_dataloader, 'dataset', None), 'metainfo', {}).get('identities')
         return None not in (theirs, ours) and theirs != ours
 
+    def _refuse_other_classes(self, checkpoint: Dict[str, Any], filename: str, parts: Sequence[str]) -> None:
+        """A classifier that was asked for must tell apart the people of the training data."""
+        theirs = [key for key in checkpoint['state_dict'] if _CLASSIFIER.search(key)
+                  and in_parts(re.sub(r'^module.', '', key), parts)]
+        if theirs and self._identities_differ(checkpoint):
+            raise CheckpointError(f'load_parts={tuple(parts)} includes {theirs[0]} of {filename}, a classifier of '
+                                  'other people than those of the training data. Leave it out: name '
+                                  'heads.NAME.hidden to take the layers in front of it.')
+
+    @property
+    def _load_parts(self) -> Optional[Sequence[str]]:
+        """Parts that a training takes from ``load_from``; None where that is everything, or nothing.
+
+        Raises:
+            ConfigError: If the config says neither None nor names.
+        """
+        parts = self.cfg.get('load_parts')
+        if parts is None or self._load_from is None or not self._training_begun:
+            return None
+        parts = (parts, ) if isinstance(parts, str) else parts
+        if not isinstance(parts, (list, tuple)) or not parts or not all(
+                isinstance(part, str) and part and ',' not in part for part in parts):
+            raise ConfigError("load_parts must name parts of the network, such as ('backbone', 'neck'), or be None for "
+                              f'everything that fits; got {self.cfg.load_parts!r}')
+        return tuple(parts)
+
     def _init_model_weights(self) -> None:
-        """Initialise the weights, unless a checkpoint is about to replace them (they may need a download)."""
-        if self._load_from is None and not (self._resume and resumable_checkpoints(self._checkpoint_folder())):
-            super()._init_model_weights()
+        """Initialise the weights, except those that a checkpoint is about to replace (they may need a download)."""
+        continues = self._resume and (self._resume != 'auto' and self._load_from is not None
+                                      or resumable_checkpoints(self._checkpoint_folder()))
+        parts = self._load_parts
+        if continues or self._load_from is not None and parts is None:
+            return
+        for name, module in self._bare_model.named_modules():
+            if name in (parts or ()):
+                module._is_init = True  # mmengine's modules then leave it alone
+        super()._init_model_weights()
 
     def restore_pending_rank_state(self) -> None:
         """Put back this rank's generators and latent states, once, right before the first batch after a resume."""
@@ -239,7 +322,7 @@ class ReIDRunner(Runner):
             return
         if not self._resume:
             if self._load_from is not None:
-                self.load_checkpoint(self._load_from)
+                self.load_checkpoint(self._load_from, parts=self._load_parts)
             return
         filename = None if self._resume == 'auto' else self._load_from
         filename = filename or self._newest_on_rank_zero()
@@ -249,7 +332,7 @@ class ReIDRunner(Runner):
         self.logger.warning(f'Nothing to resume: no epoch_N.pth or iter_N.pth in {self._checkpoint_folder()}. '
                             'Training starts at its beginning.')
         if self._load_from is not None:
-            self.load_checkpoint(self._load_from)
+            self.load_checkpoint(self._load_from, parts=self._load_parts)
 
     # ---- details ----------------------------------------------------------------------------------------------------
 
@@ -330,6 +413,8 @@ class ReIDRunner(Runner):
             time=time.strftime('%Y-%m-%d %H:%M:%S'), mmreid_version=__version__,
             mmengine_version=mmengine.__version__, torch_version=str(torch.__version__),
             dataset_meta=getattr(self.train_dataloader.dataset, 'metainfo', None))
+        if hasattr(self._bare_model, 'training_facts'):
+            meta['training_facts'] = self._bare_model.training_facts()
         return meta
 
     def _resume_seed(self, seed: int) -> None:

@@ -20,8 +20,8 @@ class TapBackbone(BaseModule):
     :func:`load_pretrained`. Without ``init_cfg`` the weights are drawn as torchvision draws them.
 
     Args:
-        out_indices (Sequence[int]): Taps to return, in increasing order. What comes after the last one is neither run
-            nor trained.
+        out_indices (Sequence[int]): Taps to return, in increasing order. What none of them needs, such as all that
+            comes after the last one, is neither run nor trained.
         frozen_stages (int): -1 trains everything, 0 freezes the stem, k the stem and the first k stages, with the
             statistics of their norms. Defaults to -1.
         norm_eval (bool): Keep the statistics of all batch norms as they are. Defaults to False.
@@ -49,13 +49,22 @@ class TapBackbone(BaseModule):
     def blocks(self) -> list[tuple[nn.Module, ...]]:
         """The modules of every tap but the image, in the order in which they are applied."""
 
+    def source(self, tap: int) -> int:
+        """The tap that the block of a tap reads: the one before, unless a network branches."""
+        return tap - 1
+
+    def adapt_pretrained(self, state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Weights by the names of this backbone, from a file of pretrained ones; a subclass may rename and copy."""
+        return state
+
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the maps named by ``out_indices``."""
-        taps = [x]
-        for block in self.blocks()[:self.out_indices[-1]]:
-            for module in block:
+        taps, blocks = {0: x}, self.blocks()
+        for tap in sorted(self._needed()):
+            x = taps[self.source(tap)]
+            for module in blocks[tap - 1]:
                 x = module(x)
-            taps.append(x)
+            taps[tap] = x
         return tuple(taps[i] for i in self.out_indices)
 
     def train(self, mode: bool = True) -> 'TapBackbone':
@@ -86,9 +95,20 @@ class TapBackbone(BaseModule):
                              f'{self.out_indices}')
         if not -1 <= self.frozen_stages < last:
             raise ValueError(f'frozen_stages must be between -1 and {last - 1}, got {self.frozen_stages}')
-        for block in self._frozen_blocks() + self.blocks()[self.out_indices[-1]:]:
+        needed = self._needed()
+        unused = [block for tap, block in enumerate(self.blocks(), start=1) if tap not in needed]
+        for block in self._frozen_blocks() + unused:
             for module in block:
                 module.requires_grad_(False)
+
+    def _needed(self) -> set[int]:
+        """Taps that must be computed, without the image."""
+        needed: set[int] = set()
+        for tap in self.out_indices:
+            while tap > 0 and tap not in needed:
+                needed.add(tap)
+                tap = self.source(tap)
+        return needed
 
     def _frozen_blocks(self) -> list[tuple[nn.Module, ...]]:
         return self.blocks()[:self.frozen_stages + 1]

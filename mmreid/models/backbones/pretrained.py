@@ -22,7 +22,8 @@ def load_pretrained(backbone: nn.Module, checkpoint: str) -> None:
     """Load the weights of a backbone from torchvision or from a file.
 
     Args:
-        backbone (nn.Module): A backbone whose parameters carry torchvision's names.
+        backbone (nn.Module): A backbone whose parameters carry torchvision's names, or get them from these in its
+            ``adapt_pretrained(state)``, as those of :class:`MGNResNet` do.
         checkpoint (str): ``'torchvision://resnet50'`` (the weights ``IMAGENET1K_V1``, downloaded once and checked
             against their hash) or the path of a file that holds a state dict, one under ``'state_dict'``, or that of
             a whole model, whose keys that begin with ``backbone.`` are taken. Files load with ``weights_only=True``.
@@ -37,7 +38,10 @@ def load_pretrained(backbone: nn.Module, checkpoint: str) -> None:
         state = _download(checkpoint[len(PREFIX):])
     else:
         state = _read(checkpoint)
-    _load_every_key(backbone, {_modern_name(key): value for key, value in state.items()}, checkpoint)
+    state = {_modern_name(key): value for key, value in state.items()}
+    if hasattr(backbone, 'adapt_pretrained'):
+        state = backbone.adapt_pretrained(state)
+    _load_every_key(backbone, state, checkpoint)
     print_log(f'loaded {checkpoint} into {type(backbone).__name__}', logger='current')
 
 

@@ -54,7 +54,7 @@ class ResNetTaps(TapBackbone):
         for name, module in net.named_children():
             if name not in ('avgpool', 'fc'):
                 self.add_module(name, module)
-        _set_stride(self.layer4[0], last_stride)
+        set_stride(self.layer4[0], last_stride)
         self.tap_channels = (3, 64, *((64, 128, 256, 512) if depth < 50 else (256, 512, 1024, 2048)))
         self._finish()
 
@@ -64,7 +64,7 @@ class ResNetTaps(TapBackbone):
         return [stem, (self.layer1, ), (self.layer2, ), (self.layer3, ), (self.layer4, )]
 
 
-def _set_stride(block: nn.Module, stride: int) -> None:
+def set_stride(block: nn.Module, stride: int) -> None:
     """Change the stride of the first block of a layer (its 3x3 convolution and its shortcut)."""
     conv = block.conv2 if hasattr(block, 'conv3') else block.conv1
     conv.stride = block.downsample[0].stride = (stride, stride)

@@ -56,6 +56,8 @@ class EmbeddingNet(BaseModel):
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck)
         self.heads = ModuleDict({name: MODELS.build(head) for name, head in (heads or {}).items()})
+        #: Names of heads whose losses are left out for the time being.
+        self.heads_off: frozenset[str] = frozenset()
         self.feature_key = feature_key
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.to(memory_format=self.memory_format)
@@ -86,19 +88,33 @@ class EmbeddingNet(BaseModel):
 
     def loss(self, inputs: torch.Tensor, data_samples: Sequence[ReIDDataSample]) -> dict[str, torch.Tensor]:
         """Losses and logged values of all heads."""
+        return self.loss_by_feats(self.extract_feats(inputs), data_samples)
+
+    def loss_by_feats(self, feats: dict[str, torch.Tensor],
+                      data_samples: Sequence[ReIDDataSample]) -> dict[str, torch.Tensor]:
+        """Losses and logged values of all heads from the embeddings of :meth:`extract_feats`."""
         if not self.heads:
-            raise ValueError('this EmbeddingNet has no heads and so nothing to train; give it heads=dict(...)')
-        feats = self.extract_feats(inputs)
+            raise ValueError(f'this {type(self).__name__} has no heads and so nothing to train; give it '
+                             'heads=dict(...)')
         return {
             f'{name}.{key}': value
-            for name, head in self.heads.items() for key, value in head.loss(feats, data_samples).items()
+            for name, head in self.heads.items() if name not in self.heads_off
+            for key, value in head.loss(feats, data_samples).items()
         }
 
     def predict(self, inputs: torch.Tensor,
                 data_samples: Sequence[ReIDDataSample] | None = None) -> list[ReIDDataSample]:
         """Put the feature of every image into its sample."""
-        feats = self.extract_feats(inputs)
+        feats = self.feature(self.extract_feats(inputs)).float()
+        samples = data_samples or [ReIDDataSample() for _ in inputs]
+        return [sample.set_feature(feat) for sample, feat in zip(samples, feats, strict=True)]
+
+    def feature(self, feats: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The embedding used for retrieval, ``(N, C)``.
+
+        Raises:
+            KeyError: If the neck gives no embedding named ``feature_key``.
+        """
         if self.feature_key not in feats:
             raise KeyError(f'feature_key={self.feature_key!r} is not among the embeddings {sorted(feats)} of the neck')
-        samples = data_samples or [ReIDDataSample() for _ in inputs]
-        return [sample.set_feature(feat) for sample, feat in zip(samples, feats[self.feature_key].float(), strict=True)]
+        return feats[self.feature_key]

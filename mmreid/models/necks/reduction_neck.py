@@ -13,7 +13,7 @@ from mmreid.registry import MODELS
 
 def reduction(in_channels: int,
               out_channels: int,
-              bias: bool = True,
+              bias: bool | None = None,
               norm_cfg: dict | None = None,
               act_cfg: dict | None = None) -> nn.Sequential:
     """A 1x1 convolution on a pooled map, that is a linear layer on a vector.
@@ -23,12 +23,13 @@ def reduction(in_channels: int,
     Args:
         in_channels (int): Length of the vector.
         out_channels (int): Length of the feature.
-        bias (bool): Whether there is a bias, left out if a norm follows. Set it to False where the first layer of
-            the only head ends in batch norm, which cancels the bias: it would never learn. Defaults to True.
+        bias (bool, optional): Whether there is a bias. Defaults to None: unless a norm follows, which cancels it. Set
+            it to False where the first layer of the only head ends in batch norm, for the same reason: the bias would
+            never learn.
         norm_cfg (dict, optional): Norm of the feature, such as ``dict(type='BN1d')``. Defaults to None.
         act_cfg (dict, optional): Activation of the feature, such as ``dict(type='ReLU')``. Defaults to None.
     """
-    linear = nn.Linear(in_channels, out_channels, bias=bias and norm_cfg is None)
+    linear = nn.Linear(in_channels, out_channels, bias=norm_cfg is None if bias is None else bias)
     nn.init.kaiming_normal_(linear.weight, mode='fan_in')
     if linear.bias is not None:
         nn.init.zeros_(linear.bias)

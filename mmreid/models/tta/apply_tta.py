@@ -14,6 +14,7 @@ def apply_tta(cfg: Config, name: str) -> None:
 
     An entry is ``dict(model=dict(type='ReIDTTAModel', ...))``. With ``enlarge=1.125`` the images of the test pipeline
     are resized to so many times their size, rounded, and the size that they had becomes the model's ``crop_size``.
+    ``tta['default']`` is no entry but the name of one, see :func:`choose_tta`.
 
     Raises:
         ConfigError: If the config has no such entry or the entry no model, or if the size to be enlarged is not that of
@@ -26,7 +27,8 @@ def apply_tta(cfg: Config, name: str) -> None:
     """
     known = cfg.get('tta') or {}
     if name not in known:
-        offered = ', '.join(known) or 'none (configs/_base_/default_runtime.py shows how to write one)'
+        names = [key for key in known if key != 'default']
+        offered = ', '.join(names) or 'none (configs/_base_/default_runtime.py shows how to write one)'
         raise ConfigError(f'The config offers no test-time augmentation "{name}". Entries of its tta: {offered}.')
     entry = copy.deepcopy(known[name])
     if not isinstance(entry, dict) or 'model' not in entry:
@@ -35,6 +37,16 @@ def apply_tta(cfg: Config, name: str) -> None:
     if entry.get('enlarge'):
         entry['model']['crop_size'] = _enlarge(cfg, entry['enlarge'], name)
     cfg.model = ConfigDict(**entry['model'], module=cfg.model)
+
+
+def choose_tta(cfg: Config, asked: str | None) -> str | None:
+    """Name of the test-time augmentation to use: what is asked for, or ``tta=dict(default=NAME)`` of the config.
+
+    Returns:
+        str | None: None for no augmentation, which is also what asking for ``'none'`` means.
+    """
+    name = (cfg.get('tta') or {}).get('default') if asked is None else asked
+    return None if name == 'none' else name
 
 
 def _enlarge(cfg: Config, factor: float, name: str) -> tuple[int, int]:

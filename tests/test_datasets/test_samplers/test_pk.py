@@ -68,6 +68,21 @@ def test_epoch_is_about_one_pass_over_the_images():
     assert len(sampler) == 400 and np.array_equal(np.sort(rows), np.arange(400))
 
 
+def test_an_epoch_over_the_identities():
+    """751 identities in batches of 4: 187 batches, and no identity twice."""
+    dataset = Labelled(np.repeat(np.arange(751), 17))
+    sampler = PKSampler(dataset, 4, 4, seed=0, epoch_over='identities')
+    found = batches(sampler)
+    assert found.shape == (187, 16)
+    turns = Counter(dataset.labels[found.reshape(-1)].tolist())
+    assert len(turns) == 748 and set(turns.values()) == {4}
+    sampler.set_epoch(1)
+    assert not np.array_equal(batches(sampler), found)
+    assert len(PKSampler(dataset, 4, 4, seed=0)) == 16 * (751 * 17 // 16)
+    with pytest.raises(ValueError, match="epoch_over must be one of .'images', 'identities'."):
+        PKSampler(dataset, 4, 4, epoch_over='pids')
+
+
 def test_turns_differ_by_at_most_one():
     dataset = uneven(num_ids=17)
     rows = batches(PKSampler(dataset, 5, 2, seed=0)).reshape(-1)

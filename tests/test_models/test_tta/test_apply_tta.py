@@ -12,7 +12,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmreid.models.tta import apply_tta
+from mmreid.models.tta import apply_tta, choose_tta
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from mmreid.utils.config import ConfigError, load_config
@@ -73,6 +73,15 @@ def test_unknown_names(tmp_path):
         apply_tta(toy_config(tmp_path), 'flip')
     with pytest.raises(ConfigError, match='tta.flip of the config must be dict'):
         apply_tta(toy_config(tmp_path, tta=dict(flip='flip')), 'flip')
+
+
+@pytest.mark.parametrize('asked, expected', [(None, 'flip'), ('none', None), ('ten_crop', 'ten_crop')])
+def test_a_config_may_choose(tmp_path, asked, expected):
+    cfg = toy_config(tmp_path, tta=dict(TTA, default='flip'))
+    assert choose_tta(cfg, asked) == expected
+    assert choose_tta(toy_config(tmp_path, tta=TTA), None) is None and choose_tta(toy_config(tmp_path), None) is None
+    with pytest.raises(ConfigError, match='"flop".*Entries of its tta: flip, ten_crop.$'):
+        apply_tta(cfg, 'flop')
 
 
 @pytest.fixture(scope='module')
@@ -141,3 +150,9 @@ def test_command_line(tmp_path, checkpoint):
     assert 0 < metrics['market1501/mAP'] <= 100
     done = run([*command, '--tta', 'ten_crops'])
     assert done.returncode != 0 and 'flip, ten_crop' in done.stderr.strip().splitlines()[-1]
+    config.write_text(CONFIG.replace('WORKERS', '0') + f"\ntta = {dict(TTA.to_dict(), default='flip')}\n")
+    for number, (options, used) in enumerate((([], 'flip'), (['--tta', 'none'], None))):
+        folder = tmp_path / str(number)
+        done = run([*command[:-1], str(folder), *options])
+        assert done.returncode == 0, done.stderr
+        assert json.loads(next(folder.glob('*/evaluation.json')).read_text())['source']['tta'] == used

@@ -1,0 +1,8 @@
+"""DenseNet-161 on DukeMTMC-reID: a stage of PTL's transfers through several data sets."""
+
+_base_ = [
+    '../_base_/models/densenet161_baseline.py',
+    '../_base_/datasets/dukemtmc.py',
+    '../_base_/schedules/sgd_50e.py',
+    '../_base_/default_runtime.py',
+]

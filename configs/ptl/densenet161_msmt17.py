@@ -1,0 +1,10 @@
+"""DenseNet-161+PTL on MSMT17 (PTL, Table 1)."""
+
+_base_ = [
+    '../_base_/models/densenet161_ptl.py',
+    '../_base_/datasets/msmt17.py',
+    '../_base_/schedules/sgd_50e.py',
+    '../_base_/default_runtime.py',
+]
+
+default_hooks = dict(latent_state=dict(type='LatentStateResetHook', policy='epoch'))

@@ -1,0 +1,11 @@
+"""MGN+PTL on Market-1501 (PTL, Table 2)."""
+
+_base_ = [
+    '../_base_/models/mgn_resnet50_ptl.py',
+    '../_base_/datasets/market1501_mgn.py',
+    '../_base_/schedules/sgd_mgn_80e.py',
+    '../_base_/default_runtime.py',
+]
+
+default_hooks = dict(latent_state=dict(type='LatentStateResetHook', policy='epoch'))
+tta = dict(default='flip')  # in tools/test.py

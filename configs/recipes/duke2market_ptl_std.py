@@ -1,0 +1,8 @@
+"""PTL, Table 5: DenseNet-161+PTL+STD, Duke to Market."""
+
+_base_ = './duke2market_ptl.py'
+
+# The student is a plain network that went through the data before the last; the teacher is the chain of the base.
+stages = dict(
+    duke=dict(config='../baseline/densenet161_duke.py'),
+    std_market=dict(config='../std/densenet161_market.py', init_from='duke', teacher_from='ptl_market'))

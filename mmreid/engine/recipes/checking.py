@@ -1,0 +1,259 @@
+"""Everything that can be known to be wrong with a recipe before its first stage runs."""
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DefaultScope
+
+from mmreid.datasets.base import ReIDDataset
+from mmreid.registry import DATASETS, HOOKS, METRICS, MODELS
+from mmreid.utils.checkpoint import CheckpointError, read_checkpoint, strip_prefix
+from mmreid.utils.config import ConfigError
+from mmreid.utils.weights import listed
+
+from ..runner.load_state import in_parts
+from ..runner.num_classes import class_slots
+from ..runner.reid_runner import _CLASSIFIER, ReIDRunner
+from .errors import Faults
+from .networks import Network, inspect_network, misfits
+from .recipe import Recipe, Stage, is_file_reference
+from .stage_config import tied
+
+#: What student and teacher must have in common.
+_NORMALISATION = ('mean', 'std', 'bgr_to_rgb')
+#: Used where no image tells the size: that of the PTL paper.
+_SIZE = (256, 128)
+
+
+class RecipeChecker:
+    """Builds what the stages of a recipe will need, and collects what goes wrong.
+
+    Nothing is downloaded, trained or written. Stages that are finished are not examined; what they wrote is.
+
+    Args:
+        recipe (Recipe): The recipe.
+        configs (Mapping[str, Config]): Config of every stage; a stage without one is passed over.
+        finished (Mapping[str, Path], optional): Checkpoint of every stage that is finished.
+        data (bool): Build the datasets, too. Defaults to True.
+    """
+
+    def __init__(self, recipe: Recipe, configs: Mapping[str, Config], finished: Optional[Mapping[str, Path]] = None,
+                 data: bool = True) -> None:
+        self.recipe, self.configs, self.finished, self.data = recipe, configs, finished or {}, data
+        self._faults = Faults()
+        #: One line a stage on the data it trains on.
+        self.data_lines: Dict[str, str] = {}
+        self._datasets: Dict[str, Any] = {}
+        self._networks: Dict[str, Optional[Network]] = {}
+        self._inspected: Dict[str, Network] = {}
+
+    def run(self) -> List[str]:
+        """Examine every stage that is to be run, and return what is wrong."""
+        scope = 'mmreid' if DefaultScope.get_current_instance() is None else None
+        with DefaultScope.overwrite_default_scope(scope):
+            for stage in self.recipe:
+                if stage.name in self.configs and stage.name not in self.finished:
+                    self._check(stage, self.configs[stage.name])
+        return self._faults.listed()
+
+    def _check(self, stage: Stage, cfg: Config) -> None:
+        if self.data:
+            for split in ('train', 'val', 'test'):
+                with self._noting(stage, f'its {split} data'):
+                    self._build_loader(stage, cfg, split)
+        network = self._network(stage.name)
+        if network is not None:
+            with self._noting(stage, 'optim_wrapper'):
+                build_optim_wrapper(network.module, copy.deepcopy(cfg.optim_wrapper))
+        self._check_types(stage, cfg)
+        if stage.init_from is not None and not self._leads_nowhere(stage.init_from):
+            self._check_init(stage, network)
+        self._check_teacher(stage, cfg, network)
+
+    # ---- data -------------------------------------------------------------------------------------------------------
+
+    def _build_loader(self, stage: Stage, cfg: Config, split: str) -> None:
+        loader = cfg.get(f'{split}_dataloader')
+        if not loader:
+            return
+        dataset = self._dataset(loader['dataset'])
+        if split != 'train':
+            return
+        summary = dataset.summary() if hasattr(dataset, 'summary') else f'{len(dataset):,} images'
+        self.data_lines[stage.name] = summary.split('\n')[0]
+        parts = {key: copy.deepcopy(value) for key, value in loader.items() if key != 'dataset'}
+        if not len(ReIDRunner.build_dataloader(dict(parts, dataset=dataset, num_workers=0), seed=0)):
+            raise ValueError(f'{len(dataset):,} images do not make one batch of {loader.get("batch_size")}')
+
+    def _dataset(self, cfg: Mapping[str, Any]) -> Any:
+        """A dataset, read but not decoded; equal configs share one."""
+        key = _key(cfg)
+        if key not in self._datasets:
+            dataset = DATASETS.build(_without_cache(copy.deepcopy(dict(cfg))))
+            if hasattr(dataset, 'full_init'):
+                dataset.full_init()
+            dataset[0]  # the pipeline works, and the first image can be read
+            self._datasets[key] = dataset
+        return self._datasets[key]
+
+    def _training_data(self, cfg: Config) -> Optional[Any]:
+        return self._datasets.get(_key(cfg.train_dataloader.dataset))
+
+    def _image_size(self, cfg: Config) -> Tuple[int, int]:
+        dataset = self._training_data(cfg)
+        return _SIZE if dataset is None else tuple(dataset[0]['inputs'].shape[-2:])
+
+    # ---- networks ---------------------------------------------------------------------------------------------------
+
+    def _network(self, name: str) -> Optional[Network]:
+        """The network of a stage; None if it cannot be built, which is noted once."""
+        if name not in self._networks:
+            self._networks[name] = None
+            stage, cfg = self.recipe.stages[name], self.configs.get(name)
+            if cfg is None or not cfg.get('model'):
+                return None
+            with self._noting(stage, 'its model'):
+                number = getattr(self._training_data(cfg), 'metainfo', {}).get('num_classes')
+                model = _with_classes(cfg.model.to_dict(), number)
+                size = self._image_size(cfg)
+                key = _key([model, size])
+                if key not in self._inspected:
+                    self._inspected[key] = inspect_network(model, size)
+                self._networks[name] = self._inspected[key]
+        return self._networks[name]
+
+    def _check_types(self, stage: Stage, cfg: Config) -> None:
+        for name, hook in (cfg.get('default_hooks') or {}).items():
+            if isinstance(hook, dict):
+                with self._noting(stage, f'default_hooks.{name}'):
+                    HOOKS.build(copy.deepcopy(dict(hook)))
+        for number, hook in enumerate(cfg.get('custom_hooks') or []):
+            if isinstance(hook, dict):
+                with self._noting(stage, f'custom_hooks.{number}'):
+                    HOOKS.build(copy.deepcopy(dict(hook)))
+        for key in ('val_evaluator', 'test_evaluator'):
+            metrics = cfg.get(key) or []
+            for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
+                with self._noting(stage, key):
+                    METRICS.build(copy.deepcopy(dict(metric)))
+
+    def _leads_nowhere(self, reference: str) -> bool:
+        """Whether a reference is no stage and cannot be a file, which was found when the recipe was read."""
+        return reference not in self.recipe.stages and not is_file_reference(reference)
+
+    def _check_init(self, stage: Stage, network: Optional[Network]) -> None:
+        with self._noting(stage, f'init_from {stage.init_from}'):
+            given, identities = self._weights_of(stage.init_from)
+            if network is None or given is None:
+                return
+            own = network.module.state_dict()
+            found = misfits(own, given, stage.carry)
+            if found:
+                raise ValueError(f'the parts that are carried do not fit:\n{listed(found)}')
+            ours = self._identities(self.configs[stage.name])
+            named = [key for key in own if _CLASSIFIER.search(key) and in_parts(key, stage.carry or ())]
+            if named and None not in (ours, identities) and ours != identities:
+                raise ValueError(f'{named[0]} is a classifier of other people than those this stage trains on; leave '
+                                 'it out of carry')
+
+    def _weights_of(self, reference: str) -> Tuple[Optional[Mapping[str, torch.Tensor]], Optional[str]]:
+        """Weights of a stage or file (those of a stage that has not run have no values), and who its classes are."""
+        if reference in self.finished or reference not in self.recipe.stages:
+            checkpoint = read_checkpoint(self.finished.get(reference, reference))
+            meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+            return strip_prefix(checkpoint['state_dict'], 'module.'), meta.get('identities')
+        network = self._network(reference)
+        cfg = self.configs.get(reference)
+        return (network and network.module.state_dict()), (cfg and self._identities(cfg))
+
+    def _identities(self, cfg: Config) -> Optional[str]:
+        return getattr(self._training_data(cfg), 'metainfo', {}).get('identities')
+
+    def _check_teacher(self, stage: Stage, cfg: Config, network: Optional[Network]) -> None:
+        model = cfg.get('model') or {}
+        learns = 'teacher' in model or model.get('type') == 'DistillationNet'
+        if stage.teacher_from is None:
+            if learns and model.get('lambda_l1') != 0:
+                self._faults.add(stage.name, 'its config distils a teacher; say which one with teacher_from')
+        elif not learns:
+            self._faults.add(stage.name, f'teacher_from is given, but its network is a {model.get("type")}, which has '
+                                         'no teacher; use a config whose model is a DistillationNet')
+        elif (model.get('teacher') or {}).get('checkpoint'):
+            self._faults.add(stage.name, 'model.teacher.checkpoint is not for a config in a recipe; use teacher_from '
+                                         'of the stage')
+        elif network is not None and not self._leads_nowhere(stage.teacher_from):
+            with self._noting(stage, f'teacher_from {stage.teacher_from}'):
+                self._compare_with_teacher(stage, cfg, network)
+
+    def _compare_with_teacher(self, stage: Stage, cfg: Config, network: Network) -> None:
+        student = network.feature_length
+        if stage.teacher_from in self.recipe.stages:
+            taught_by = self._network(stage.teacher_from)
+            if taught_by is None:
+                return
+            teacher = taught_by.feature_length
+            theirs, ours = (
+                {key: (self.configs[name].model.get('data_preprocessor') or {}).get(key) for key in _NORMALISATION}
+                for name in (stage.teacher_from, stage.name))
+            if theirs != ours:
+                raise ValueError(f'student and teacher get the same images; the teacher prepares them with {theirs}, '
+                                 f'the student with {ours}')
+        else:
+            teacher = self._feature_length_of_file(stage, cfg)
+        if None not in (student, teacher) and student != teacher:
+            raise ValueError(f'the feature of the teacher has {teacher} numbers and that of the student {student}; '
+                             'they must have equally many')
+
+    def _feature_length_of_file(self, stage: Stage, cfg: Config) -> int:
+        """Load a teacher as training will, and ask it for a feature of an image of the right size."""
+        model = _with_classes(tied(cfg, stage, teacher=stage.teacher_from).model.to_dict(), None)
+        net = MODELS.build(model)
+        net.prepare_training()
+        return int(net.teacher.features(torch.zeros(1, 3, *self._image_size(cfg))).shape[1])
+
+    # ---- details ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _noting(self, stage: Stage, what: str) -> Iterator[None]:
+        """Note what the block raises; building what a user describes can raise anything."""
+        try:
+            yield
+        except Exception as error:
+            plain = isinstance(error, (CheckpointError, ConfigError, FileNotFoundError, ValueError))
+            text = error.args[0] if isinstance(error, KeyError) and error.args else error
+            text = f'{text}' if plain else f'{type(error).__name__}: {text}'
+            missing = isinstance(error, FileNotFoundError)
+            self._faults.add(stage.name, text, what, key=text.split('\n')[0] if missing else text)
+
+
+def _key(cfg: Any) -> str:
+    """Text that is equal for equal configs."""
+    return json.dumps(cfg, default=repr, sort_keys=True)
+
+
+def _without_cache(cfg: Any) -> Any:
+    """The config of a dataset, and of those inside it, that decodes no image in advance."""
+    if isinstance(cfg, dict):
+        cfg = {key: _without_cache(value) for key, value in cfg.items()}
+        kind = cfg.get('type')
+        if isinstance(kind, str) and kind in DATASETS and issubclass(DATASETS.get(kind), ReIDDataset):
+            cfg['cache'] = False
+        return cfg
+    return [_without_cache(item) for item in cfg] if isinstance(cfg, (list, tuple)) else cfg
+
+
+def _with_classes(model: Dict[str, Any], number: Optional[int]) -> Dict[str, Any]:
+    """Fill in the number of classes, in place; two where the data do not tell."""
+    for slot in class_slots(model):
+        if slot['num_classes'] is not None and number is not None and slot['num_classes'] != number:
+            raise ValueError(f'num_classes={slot["num_classes"]}, and the training data have {number} identities; '
+                             'leave it None to have it filled in')
+        slot['num_classes'] = slot['num_classes'] or number or 2
+    return model

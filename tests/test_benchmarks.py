@@ -1,0 +1,21 @@
+"""The benchmark of MGN+PTL runs and prints what it says; no number is judged."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_mgn_ptl():
+    command = [sys.executable, str(ROOT / 'tools/benchmarks/bench_mgn_ptl.py'), '--device', 'cpu', '--threads', '1',
+               '--batch-size', '8', '--shape', '96', '32', '--iters', '1', '--warmup', '0', '--num-classes', '2']
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'batch 8 of 96 x 32, 2 identities, float32, channels-last' in done.stdout
+    rows = dict(re.findall(r'^(training step, ms|resident set, MiB) +([\d. ]+)$', done.stdout, flags=re.M))
+    assert len(rows) == 2
+    for row in rows.values():
+        mgn, ptl, ratio = map(float, row.split())
+        assert mgn > 0 and abs(ptl / mgn - ratio) < 0.01 * ratio

@@ -1,0 +1,259 @@
+"""Recipes as text: what they say, in which order it runs, and what is refused before anything runs."""
+
+import itertools
+import random
+
+import pytest
+import torch
+
+from mmreid.engine.recipes import RecipeError, RecipeRun, load_recipe
+from mmreid.engine.recipes.graph import running_order
+from mmreid.engine.recipes.networks import inspect_network, misfits
+from mmreid.engine.recipes.recipe import CARRIED
+from mmreid.engine.recipes.stage_config import changes, split_options
+from mmreid.utils.checkpoint import write_checkpoint
+from tests.test_engine.recipe_files import STAGES, write_recipe
+from tests.test_engine.toy import toy_config
+
+#: Shapes of the toy network's parts, read off its config.
+STEM = (8, 3, 3, 3)
+
+
+def refusal(path, **options) -> str:
+    """The message with which a recipe is refused; nothing may have been written."""
+    before = sorted(path.parent.rglob('*'))
+    with pytest.raises(RecipeError) as caught:
+        RecipeRun(path, work_dir=path.parent / 'work', **options)
+    written = [file for file in sorted(path.parent.rglob('*')) if file not in before and '__pycache__' not in str(file)]
+    assert not written
+    return str(caught.value)
+
+
+# ---- order ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize('seed', range(40))
+def test_order_is_the_first_valid_one_of_all_permutations(seed):
+    draw = random.Random(seed)
+    names = 'abcde'[:draw.randint(1, 5)]
+    needs = {name: [other for other in names if other != name and draw.random() < 0.25] for name in names}
+    valid = [list(order) for order in itertools.permutations(names)
+             if all(order.index(need) < order.index(name) for name in names for need in needs[name])]
+    order, circle = running_order(needs)
+    if valid:  # permutations come in the order of the names: the first keeps to it wherever it can
+        assert (order, circle) == (valid[0], [])
+    else:
+        assert circle[0] == circle[-1] and len(set(circle)) == len(circle) - 1
+        assert all(need in needs[name] for name, need in zip(circle, circle[1:]))
+
+
+def test_reading_a_recipe(tmp_path):
+    recipe = load_recipe(write_recipe(tmp_path))
+    assert list(recipe.stages) == ['first', 'second', 'student'] and recipe.name == 'toy_recipe'
+    student = recipe.stages['student']
+    assert student.config == tmp_path.resolve() / 'toy_std.py'
+    assert (student.init_from, student.teacher_from, student.checkpoint) == ('first', 'second', 'last')
+    assert student.carry == CARRIED == ('backbone', 'neck') and dict(student.overrides) == {}
+
+
+def test_inheriting_from_a_recipe_in_another_folder(tmp_path):
+    write_recipe(tmp_path / 'given')
+    (tmp_path / 'own').mkdir()
+    own = tmp_path / 'own' / 'mine.py'
+    own.write_text("_base_ = '../given/toy_recipe.py'\n_half = {'model.lambda_l1': 0.5}\n"
+                   "stages = dict(student=dict(checkpoint='best', carry=None, overrides=_half))\n")
+    recipe = load_recipe(own)
+    assert list(recipe.stages) == ['first', 'second', 'student']
+    student = recipe.stages['student']
+    assert student.config == (tmp_path / 'given' / 'toy_std.py').resolve()
+    assert (student.checkpoint, student.carry, dict(student.overrides)) == ('best', None, {'model.lambda_l1': 0.5})
+
+
+# ---- mistakes in the file -------------------------------------------------------------------------------------------
+
+
+def test_every_mistake_is_in_one_message(tmp_path):
+    text = refusal(write_recipe(tmp_path, """
+stagess = dict()
+stages = dict(
+    one=dict(config='toy_a.py', initfrom='two', checkpoint='newest'),
+    two=dict(config='toy_c.py', init_from='on', carry='backbone'),
+    model=dict(config='toy_a.py'),
+    four=dict(init_from='one', overrides={'optim_wraper.optimizer.lr': 0.1}),
+    five=dict(config='toy_a.py', teacher_from='one', overrides={'modle.type': 'x'}),
+    six=dict(config='toy_std.py', init_from='missing.pth'),
+    seven=7)
+"""))
+    for expected in [
+            'Key "stagess" is unknown; did you mean "stages"?',
+            'Stage "one": key "initfrom" is unknown; did you mean "init_from"?',
+            "Stage \"one\": checkpoint must be one of last, best, got 'newest'",
+            'Stage "two": config toy_c.py does not exist',
+            'Stage "two": carry must be a tuple of parts',
+            'Stage "two": init_from="on" is neither a stage nor a file; did you mean "one"?',
+            'Stage "model": this is a key of configs',
+            'Stage "four": config is missing',
+            'Option "modle.type": there is no "modle"; did you mean model',
+            'Stage "six" (init_from missing.pth): Checkpoint missing.pth does not exist',
+            'Stage "six": its config distils a teacher; say which one with teacher_from',
+            'Stage "seven": expected a dict, got 7']:
+        assert expected in text, expected
+
+
+@pytest.mark.parametrize('stages, expected', [
+    ("stages = dict(a=dict(config='toy_a.py', init_from='c'), b=dict(config='toy_a.py', init_from='a'), "
+     "c=dict(config='toy_a.py', init_from='b'))", 'a -> c -> b -> a'),
+    ("stages = dict(a=dict(config='toy_a.py', init_from='a'))", 'a -> a'),
+    ("stages = dict(a=dict(config='toy_a.py', carry=('neck',)))", 'which is not given'),
+    ('stages = dict()', 'at least one stage'),
+    ('stages = [1]', 'must be a dict'),
+    ('stages = dict(', 'cannot be read'),
+    ("stages = {'a-b': dict(config='toy_a.py')}", 'must begin with a letter'),
+])
+def test_mistakes_of_a_recipe(tmp_path, stages, expected):
+    path = write_recipe(tmp_path, stages)
+    assert expected in refusal(path)
+    with pytest.raises(RecipeError, match=expected):
+        load_recipe(path)
+
+
+def test_missing_recipe(tmp_path):
+    with pytest.raises(RecipeError, match='nowhere.py does not exist. Recipes are under configs/recipes'):
+        load_recipe(tmp_path / 'nowhere.py')
+
+
+# ---- mistakes that show when things are built -----------------------------------------------------------------------
+
+
+def changed(tmp_path, stage: str = 'second', **overrides) -> str:
+    """How the toy recipe is refused when entries (dots as double underscores) of one stage are changed."""
+    path = write_recipe(tmp_path)
+    return refusal(path, options={f'{stage}.{key.replace("__", ".")}': value for key, value in overrides.items()})
+
+
+def test_absent_data_are_refused_before_the_first_stage(tmp_path):
+    data = dict(_delete_=True, type='Market1501', data_root=str(tmp_path / 'Market'), split='train', pipeline=[])
+    text = changed(tmp_path, 'second', train_dataloader__dataset=data, val_dataloader__dataset=dict(data, split='test'))
+    assert 'Stage "second" (its train data, its val data): Market1501: the folder' in text
+    assert text.count('does not exist') == 1 and '(1 problem)' in text
+
+
+@pytest.mark.parametrize('stage, option, value, expected', [
+    ('second', 'model__neck__fusion_channels', (12, ),
+     '"second" (init_from first): the parts that are carried do not fit'),
+    ('second', 'model__neck__feat_channels', 12, 'ClassificationHead cannot read "feat" of shape (1, 12)'),
+    ('second', 'model__heads__id__in_key', 'global', "reads in_key='global', the neck gives ['feat']"),
+    ('first', 'model__data_preprocessor__mean', [0.0] * 3, None),
+    ('second', 'model__data_preprocessor__mean', [0.0] * 3, 'student and teacher get the same images'),
+    ('second', 'model__backbone__type', 'ToyTap', 'Near matches: ToyTaps'),
+    ('second', 'model__heads__id__num_classes', 5, 'num_classes=5, and the training data have 7 identities'),
+    ('second', 'optim_wrapper__optimizer__type', 'SDG', '"second" (optim_wrapper)'),
+    ('second', 'default_hooks__latent_state__policy', 'never', '"second" (default_hooks.latent_state)'),
+    ('second', 'val_evaluator__protocols', ['market'], '"second" (val_evaluator)'),
+    ('second', 'train_dataloader__batch_size', 100, '28 images do not make one batch of 100'),
+    ('second', 'train_dataloader__sampler__type', 'PKSampler', '"second" (its train data)'),
+    ('second', 'load_from', 'x.pth', 'use init_from of the stage'),
+    ('second', 'work_dir', 'x', 'use --work-dir'),
+    ('student', 'model__teacher__checkpoint', 'x.pth', 'use teacher_from of the stage'),
+    ('second', 'optim_wraper__type', 'x', 'did you mean optim_wrapper'),
+    ('second', 'runner_type', 'Runner', "runner_type must be 'ReIDRunner'"),
+])
+def test_what_cannot_be_built_is_refused(tmp_path, stage, option, value, expected):
+    if expected is None:  # a stage that nothing distils may prepare its images as it likes
+        RecipeRun(write_recipe(tmp_path), options={f'{stage}.{option.replace("__", ".")}': value})
+        return
+    assert expected in changed(tmp_path, stage, **{option: value})
+
+
+def test_features_of_another_length_are_refused_with_both(tmp_path):
+    wide = {'model.neck.feat_channels': 24, 'model.heads.id.in_channels': 24}
+    path = write_recipe(tmp_path, STAGES + 'stages.update(second=dict(\n    config="toy_b.py", '
+                        f'overrides={wide}))\n')
+    assert 'the feature of the teacher has 24 numbers and that of the student 16' in refusal(path)
+
+
+def test_teacher_of_a_network_that_takes_none(tmp_path):
+    path = write_recipe(tmp_path, "stages = dict(a=dict(config='toy_a.py'), b=dict(config='toy_a.py', "
+                        "teacher_from='a'))")
+    assert 'its network is a EmbeddingNet, which has no teacher' in refusal(path)
+
+
+def test_teacher_that_is_no_checkpoint(tmp_path):
+    (tmp_path / 'teacher.pth').write_bytes(b'nothing')
+    path = write_recipe(tmp_path, f"stages = dict(a=dict(config='toy_std.py', teacher_from='{tmp_path}/teacher.pth'))")
+    assert f'Stage "a" (teacher_from {tmp_path}/teacher.pth)' in refusal(path)
+
+
+def test_classifier_of_other_people_is_refused(tmp_path):
+    """Seven identities each, so that shapes do not tell, but other people."""
+    path = write_recipe(tmp_path, """
+_data = 'train_dataloader.dataset.'
+stages = dict(
+    a=dict(config='toy_a.py', overrides={_data + 'num_train_pids': 7}),
+    b=dict(config='toy_a.py', init_from='a', carry=('backbone', 'neck', 'heads'),
+           overrides={_data + 'num_train_pids': 8, _data + 'keep_pids': [1, 2, 3, 4, 5, 6, 8]}))
+""")
+    assert 'is a classifier of other people than those this stage trains on; leave it out of carry' in refusal(path)
+
+
+def test_part_that_is_not_there(tmp_path):
+    path = write_recipe(tmp_path, STAGES.replace("init_from='first'))", "init_from='first', carry=('nek',)))"))
+    assert 'there is no "nek" in this network' in refusal(path)
+
+
+# ---- pieces ---------------------------------------------------------------------------------------------------------
+
+
+def test_misfits_name_what_is_missing_left_over_and_of_another_shape():
+    def state(**shapes):
+        return {key.replace('__', '.'): torch.empty(shape) for key, shape in shapes.items()}
+    own = state(backbone__w=(2, 3), backbone__b=(2, ), neck__w=(1, ), heads__id__w=(5, ))
+    given = state(backbone__w=(2, 4), backbone__c=(2, ), neck__w=(1, ), heads__id__w=(6, ))
+    found = misfits(own, given, ('backbone', ))
+    assert len(found) == 3
+    assert any('backbone.w' in text and '(2, 3)' in text and '(2, 4)' in text for text in found)
+    assert any('missing' in text and 'backbone.b' in text for text in found)
+    assert any('left over' in text and 'backbone.c' in text for text in found)
+    assert misfits(own, given, ('neck', )) == []
+    assert len(misfits(own, given, None)) == 3  # classifiers of other people are not carried
+    assert len(misfits(own, given, ('heads.id', ))) == 1
+
+
+def test_networks_are_inspected_without_values():
+    model = toy_config('unused').model.to_dict()
+    model['heads']['id']['num_classes'] = 6
+    network = inspect_network(model, (32, 16))
+    state = network.module.state_dict()
+    assert network.feature_length == 16 and state['backbone.stem.0.weight'].shape == STEM
+    assert all(value.is_meta for value in state.values())
+
+
+def test_options_of_one_stage_and_of_all():
+    options = {'student.model.lambda_l1': 0.5, 'randomness.seed': 3, 'model.neck.pool': 'max', 'student': 1}
+    common, own = split_options(options, ['student', 'teacher'])
+    assert common == {'randomness.seed': 3, 'model.neck.pool': 'max', 'student': 1}
+    assert own == {'student': {'model.lambda_l1': 0.5}, 'teacher': {}}
+
+
+def test_options_reach_the_configs(tmp_path):
+    run = RecipeRun(write_recipe(tmp_path), options={'randomness.seed': 3, 'second.randomness.seed': 4}, amp=True)
+    assert [cfg.randomness.seed for cfg in run.configs.values()] == [3, 4, 3]
+    assert {cfg.optim_wrapper.type for cfg in run.configs.values()} == {'ReIDAmpOptimWrapper'}
+    assert '2. second: ' in run.plan and 'starts from backbone, neck of first' in run.plan
+    assert 'taught by second' in run.plan and '28 images / 7 identities' in run.plan
+
+
+def test_changes_name_the_keys():
+    before = dict(config=dict(optimizer=dict(lr=0.1, type='SGD'), old=1), carry=['neck'])
+    now = dict(config=dict(optimizer=dict(lr=0.2, type='SGD'), new=2), carry=['neck'])
+    assert changes(before, now) == ['optimizer.lr was 0.1, is now 0.2', "old was 1, is now '(absent)'",
+                                    "new was '(absent)', is now 2"]
+    assert changes(now, now) == []
+
+
+def test_file_that_does_not_hold_a_network(tmp_path):
+    write_checkpoint({'state_dict': {'backbone.stem.0.weight': torch.zeros(STEM)}}, tmp_path / 'part.pth')
+    path = write_recipe(tmp_path, "stages = dict(a=dict(config='toy_a.py', init_from="
+                        f"'{tmp_path}/part.pth', carry=('backbone',)))")
+    text = refusal(path)
+    assert 'missing: backbone.stem.0.bias (8,)' in text and 'backbone.stem.0.weight' not in text
