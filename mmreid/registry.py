@@ -54,7 +54,8 @@ MODEL_WRAPPERS = _node('model wrapper', root.MODEL_WRAPPERS, 'mmreid.models')
 #: Weight initializers
 WEIGHT_INITIALIZERS = _node('weight initializer', root.WEIGHT_INITIALIZERS, 'mmreid.models')
 #: Pseudo-labellers, post-processors of features and other small parts
-TASK_UTILS = _node('task util', root.TASK_UTILS, 'mmreid.models', 'mmreid.evaluation')
+TASK_UTILS = _node('task util', root.TASK_UTILS, 'mmreid.models', 'mmreid.pseudo_labels',
+                   'mmreid.evaluation')
 
 # ---- evaluation, visualization, apis ----------------------------------------
 #: Metrics

@@ -26,6 +26,18 @@ PAPER = {
     'recipes/duke2msmt17_2market_ptl_std': (77.40, 91.60), 'recipes/market2msmt17_baseline': (38.60, 70.80),
     'recipes/market2msmt17_ptl': (42.45, 72.48), 'recipes/market2msmt17_ptl_std': (42.51, 73.37)}
 
+#: mAP and rank-1 of Tables II and IV of Unsupervised Person Re-identification: Clustering and Fine-tuning.
+PUL = {
+    'baseline/ide_resnet50_duke': (42.6, 63.4), 'baseline/ide_resnet50_market': (53.1, 76.2),
+    'baseline/ide_resnet50_cuhk03': (23.2, 24.8), 'pul/resnet50_duke2market': (20.1, 44.7),
+    'pul/resnet50_duke2cuhk03': (5.2, 5.6), 'pul/resnet50_market2duke': (16.4, 30.4),
+    'pul/resnet50_market2cuhk03': (7.3, 7.6), 'pul/resnet50_cuhk03_2duke': (12.0, 23.0),
+    'pul/resnet50_cuhk03_2market': (18.0, 41.9), 'pul/resnet50_dukecuhk03_2market': (20.5, 45.5),
+    'pul/resnet50_dukecuhk03_2market_25ids': (22.2, 47.7), 'pul/resnet50_dukecuhk03_2market_50ids': (24.8, 50.9),
+    'pul/resnet50_marketcuhk03_2duke': (16.4, 30.0), 'pul/resnet50_marketcuhk03_2duke_25ids': (18.8, 32.7),
+    'pul/resnet50_marketcuhk03_2duke_50ids': (21.5, 36.5), 'pul/resnet50_marketduke2cuhk03': (7.9, 8.1),
+    'pul/resnet50_marketduke2cuhk03_25ids': (8.8, 8.9), 'pul/resnet50_marketduke2cuhk03_50ids': (9.2, 9.1)}
+
 
 def results():
     for path in METAFILES:
@@ -40,13 +52,19 @@ def test_results_say_where_they_come_from():
         assert isinstance(result['Published'], bool) and result['Dataset'], name
         assert {'mAP', 'rank-1'} <= set(result['Metrics']), name
         assert all(0 < value <= 100 for value in result['Metrics'].values()), name
-        assert not result['Published'] or re.match(r'PTL, Tables? \d|\w+ et al., \d{4}', result['Source']), name
+        assert not result['Published'] or re.match(
+            r'(PTL|PUL), Tables? [\dIV]|\w+ et al., \d{4}', result['Source']), name
 
 
 def test_published_results_are_those_of_the_paper():
-    published = {name: (result['Metrics']['mAP'], result['Metrics']['rank-1']) for name, result in results()
-                 if result['Published'] and result['Source'].startswith('PTL')}
-    assert published == PAPER
+    for paper, expected in (('PTL', PAPER), ('PUL', PUL)):
+        published = {name: (result['Metrics']['mAP'], result['Metrics']['rank-1']) for name, result in results()
+                     if result['Published'] and result['Source'].startswith(paper)}
+        assert published == expected
+    table = (ROOT / 'configs/pul/README.md').read_text(encoding='utf-8')
+    for name, scores in PUL.items():
+        if name.startswith('pul/'):
+            assert f'| `{name[4:]}.py` | {scores[0]} | {scores[1]} |' in table
 
 
 @pytest.mark.parametrize('name', sorted(PAPER))

@@ -14,6 +14,7 @@ from .merged import MergedReIDDataset
 from .msmt17 import MSMT17
 from .named_images import NamedImageDataset
 from .prid2011 import PRID2011
+from .pseudo_labelled import PseudoLabelDataset
 from .samplers import (
                        DomainBalancedSampler,
                        EpochSampler,
@@ -32,7 +33,7 @@ from .ward import WARD
 __all__ = [
     'CUHK01', 'CUHK03', 'DATA_ROOT_ENV', 'DomainBalancedSampler', 'DukeMTMCreID', 'EpochSampler', 'EvalSampler',
     'FolderReID', 'ImageReadError', 'LoadImage', 'MSMT17', 'Market1501', 'MergedReIDDataset', 'NamedImageDataset',
-    'PKSampler', 'PRID2011', 'PackReIDInputs', 'ReIDDataset', 'SeededIndex', 'ShuffleSampler',
-    'SingleDatasetPKSampler', 'SyntheticReID', 'TwoViewDataset', 'VIPeR', 'WARD', 'convert_to_market',
+    'PKSampler', 'PRID2011', 'PackReIDInputs', 'PseudoLabelDataset', 'ReIDDataset', 'SeededIndex',
+    'ShuffleSampler', 'SingleDatasetPKSampler', 'SyntheticReID', 'TwoViewDataset', 'VIPeR', 'WARD', 'convert_to_market',
     'export_market_layout', 'read_image', 'reid_collate', 'resolve_data_root'
 ]

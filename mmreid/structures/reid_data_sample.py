@@ -11,8 +11,8 @@ class ReIDDataSample(BaseDataElement):
 
     Meta information (set with :meth:`set_metainfo`): ``img_path`` (str), ``pid`` (int, the raw identity of the
     dataset; -1 is junk, 0 a distractor in Market-1501), ``camid`` (int), ``domain`` (int, which dataset of a merged
-    one), ``split`` (``'train'``, ``'query'``, ``'gallery'`` or ``'multi_query'``) and ``sample_idx`` (int, the row in
-    the dataset).
+    one), ``split`` (``'train'``, ``'query'``, ``'gallery'`` or ``'multi_query'``), ``sample_idx`` (int, the row in the
+    dataset) and, where labels are laid over images, ``label_source`` (``'true'`` or ``'pseudo'``).
 
     Data: ``gt_label`` (int64 scalar tensor, the contiguous class index used in training; never the raw identity) and,
     after prediction, ``feature`` (float32 tensor of shape ``(C,)``).
@@ -24,7 +24,7 @@ class ReIDDataSample(BaseDataElement):
     """
 
     #: Meta keys a dataset record may carry.
-    META_KEYS = ('img_path', 'pid', 'camid', 'domain', 'split', 'sample_idx')
+    META_KEYS = ('img_path', 'pid', 'camid', 'domain', 'split', 'sample_idx', 'label_source')
 
     def set_gt_label(self, value: Union[int, torch.Tensor]) -> 'ReIDDataSample':
         """Set the contiguous class index of the image (-1: none)."""

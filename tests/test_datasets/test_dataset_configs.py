@@ -21,7 +21,10 @@ ELSEWHERE = {
     'cuhk03_labeled.py': 'test_cuhk03.py', 'cuhk03_labeled_mgn.py': 'test_cuhk03.py',
     'cuhk03_market.py': 'test_merged.py', 'dukemtmc.py': 'test_duke.py', 'dukemtmc_mgn.py': 'test_duke.py',
     'folder.py': 'test_merged.py', 'market_duke.py': 'test_merged.py', 'msmt17.py': 'test_msmt17.py',
-    'prid2011.py': 'test_prid2011.py', 'viper.py': 'test_viper.py', 'ward.py': 'test_ward.py'}
+    'prid2011.py': 'test_prid2011.py', 'viper.py': 'test_viper.py', 'ward.py': 'test_ward.py',
+    **{f'{name}.py': 'test_pul_configs.py' for name in (
+        'market1501_ide', 'dukemtmc_ide', 'cuhk03_ide', 'marketduke_ide', 'dukecuhk03_ide', 'marketcuhk03_ide',
+        'market1501_pul', 'dukemtmc_pul', 'cuhk03_pul', 'synthetic_pul')}}
 
 
 def test_all_are_tested():

@@ -5,9 +5,11 @@ from .extraction_cost_hook import ExtractionCostHook
 from .initial_evaluation_hook import InitialEvaluationHook
 from .invalid_loss_hook import InvalidLossError, InvalidLossHook
 from .latent_state_hook import LatentStateResetHook
+from .phase_hook import Phase, PhaseHook
 from .progress_hook import FeatureProgressHook
+from .pseudo_label_hook import PseudoLabelError, PseudoLabelHook
 
 __all__ = [
     'ExtractionCostHook', 'FeatureProgressHook', 'InitialEvaluationHook', 'InvalidLossError', 'InvalidLossHook',
-    'LatentStateResetHook', 'SafeCheckpointHook'
+    'LatentStateResetHook', 'Phase', 'PhaseHook', 'PseudoLabelError', 'PseudoLabelHook', 'SafeCheckpointHook'
 ]

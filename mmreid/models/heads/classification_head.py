@@ -27,8 +27,10 @@ class ClassificationHead(ReIDHead):
         in_key (str): Which embedding to read. Defaults to ``'feat'``.
         hidden_channels (Sequence[int]): Widths of the hidden layers. Defaults to ().
         norm_cfg (dict, optional): Norm of the hidden layers. Defaults to ``dict(type='BN1d')``.
-        dropout (float): Dropout after each hidden layer. Defaults to 0.
+        dropout (float): Dropout after each hidden layer or, where there is none, in front of the classifier. Defaults
+            to 0.
         bias (bool): Whether the last layer has a bias. Defaults to True.
+        init_std (float): Standard deviation of the weights that the last layer starts with. Defaults to 0.01.
         loss (dict): Config of the loss. Defaults to ``dict(type='CrossEntropyLoss')``.
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
@@ -44,6 +46,7 @@ class ClassificationHead(ReIDHead):
                  norm_cfg: dict | None = dict(type='BN1d'),  # noqa: B006 (never changed)
                  dropout: float = 0.0,
                  bias: bool = True,
+                 init_std: float = 0.01,
                  loss: dict = dict(type='CrossEntropyLoss'),  # noqa: B006
                  init_cfg: dict | None = None) -> None:
         super().__init__(in_key, init_cfg)
@@ -51,16 +54,36 @@ class ClassificationHead(ReIDHead):
             raise ValueError(f'num_classes of ClassificationHead must be a positive number, got {num_classes}. Where a '
                              'config says None, the runner fills it in from the training dataset before it builds the '
                              'model; without a runner, give the number.')
-        self.num_classes = num_classes
+        if not 0 <= dropout < 1:
+            raise ValueError(f'dropout must be at least 0 and below 1, got {dropout}')
+        self.init_std = init_std
         widths = [in_channels, *hidden_channels]
         self.hidden = nn.Sequential()
         for c_in, c_out in zip(widths[:-1], widths[1:], strict=True):
             self.hidden.extend(_hidden_layer(c_in, c_out, norm_cfg, dropout))
+        if not hidden_channels and dropout > 0:
+            self.hidden.append(nn.Dropout(dropout))
         self.classifier = nn.Linear(widths[-1], num_classes, bias=bias)
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        if bias:
-            nn.init.zeros_(self.classifier.bias)
+        self.reset_classifier(num_classes)
         self.loss_module = MODELS.build(loss)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Start the last layer anew, for that many identities; an optimizer that exists does not know its parameters.
+
+        Raises:
+            ValueError: If the number is not positive.
+        """
+        if num_classes < 1:
+            raise ValueError(f'num_classes must be positive, got {num_classes}')
+        old = self.classifier
+        self.num_classes = num_classes
+        if old.out_features != num_classes:
+            self.classifier = nn.Linear(old.in_features, num_classes, old.bias is not None, old.weight.device,
+                                        old.weight.dtype)
+            self.classifier.train(old.training)
+        nn.init.normal_(self.classifier.weight, std=self.init_std)
+        if self.classifier.bias is not None:
+            nn.init.zeros_(self.classifier.bias)
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
         """Logits ``(N, num_classes)`` of embeddings ``(N, C)``."""

@@ -1,0 +1,8 @@
+"""IDE with ResNet-50 on CUHK03: the original model of PUL (section IV-C)."""
+
+_base_ = [
+    '../_base_/models/ide_resnet50.py',
+    '../_base_/datasets/cuhk03_ide.py',
+    '../_base_/schedules/sgd_pul_40e.py',
+    '../_base_/default_runtime.py',
+]

@@ -1,0 +1,18 @@
+"""PUL from synthetic domain a to domain b without labels, ResNet-18: minutes on a CPU."""
+
+_base_ = [
+    '../_base_/models/ide_resnet18.py',
+    '../_base_/datasets/synthetic_pul.py',
+    '../_base_/schedules/pul_synthetic.py',
+    '../_base_/default_runtime.py',
+]
+
+load_from = 'work_dirs/baseline/ide_resnet18_synthetic/epoch_12.pth'
+default_hooks = dict(
+    logger=dict(interval=20),
+    initial_evaluation=dict(type='InitialEvaluationHook'),
+    pseudo_labels=dict(
+        type='PseudoLabelHook',
+        labeller=dict(type='SelfPacedKMeans', num_clusters=100, threshold=0.85),
+        epochs_per_round=3,
+        num_workers=0))

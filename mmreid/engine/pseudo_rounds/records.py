@@ -1,0 +1,39 @@
+"""What happened in each round of pseudo labels."""
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence
+
+from mmreid.utils.checkpoint import write_text
+
+
+class RoundRecords(list):
+    """One dict a round, written as ``rounds.json`` after every change."""
+
+    FILE = 'rounds.json'
+
+    def write(self, folder: Path) -> None:
+        """Write the file."""
+        write_text(json.dumps(list(self), indent=1) + '\n', Path(folder) / self.FILE)
+
+    def of(self, number: int) -> Dict[str, Any]:
+        """The record of a round, a new one if need be; later ones, of a run that was cut off, are dropped."""
+        del self[number:]
+        if len(self) == number - 1:
+            self.append(dict(round=number))
+        return self[number - 1]
+
+
+def is_saturated(selected: Sequence[int], pool: int, tolerance: float, patience: Optional[int]) -> bool:
+    """Whether the number of selected images has settled (the stopping rule of PUL, section III-B).
+
+    Args:
+        selected: Number of selected images of each round.
+        pool: Number of images that could be selected.
+        tolerance: Largest change between two rounds that counts as none, as a share of the pool.
+        patience: Number of such changes in a row that end the training; None: never.
+    """
+    if patience is None or len(selected) <= patience:
+        return False
+    recent: List[int] = list(selected[-patience - 1:])
+    return all(abs(b - a) <= tolerance * pool for a, b in zip(recent[:-1], recent[1:]))
