@@ -5,6 +5,7 @@ import argparse
 import os
 
 from mmreid.engine.recipes import RecipeRun
+from mmreid.engine.recipes.processes import announced_rank
 from mmreid.utils.checkpoint import CheckpointError
 from mmreid.utils.command_line import plain_errors, say
 from mmreid.utils.config import ConfigError
@@ -30,18 +31,12 @@ def parse_args(argv=None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def is_first_process(launcher: str) -> bool:
-    """Whether this process prints; it is asked before the processes have met."""
-    rank = dict(pytorch='RANK', slurm='SLURM_PROCID', mpi='OMPI_COMM_WORLD_RANK').get(launcher, '')
-    return os.environ.get(rank, '0') == '0'
-
-
 def main(argv=None) -> None:
     args = parse_args(argv)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with plain_errors(ConfigError, CheckpointError, FileNotFoundError):
         recipe = RecipeRun(args.recipe, args.work_dir, args.resume, args.cfg_options, args.amp, args.launcher)
-        first = is_first_process(args.launcher)
+        first = announced_rank(args.launcher) == 0
         if first:
             say(recipe.plan)
         if args.dry_run:

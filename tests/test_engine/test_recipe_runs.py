@@ -19,6 +19,7 @@ from mmengine.visualization import Visualizer
 
 from mmreid.engine.recipes import RecipeError, RecipeRun, run_recipe
 from mmreid.engine.recipes.state import sha256
+from mmreid.engine.recipes.training import StageTraining
 from mmreid.utils.checkpoint import read_checkpoint
 from tests.test_engine.recipe_files import write_recipe
 from tests.test_engine.test_tools import run as run_tool
@@ -46,6 +47,24 @@ def state(folder: Path) -> dict:
     return json.loads((folder / 'recipe.json').read_text())
 
 
+def interrupt(work_dir: Path, name: str) -> None:
+    """Make the state that of a process which was killed after the last checkpoint of a stage, before the result."""
+    content = state(work_dir)
+    for later in list(content['stages'])[list(content['stages']).index(name) + 1:]:
+        del content['stages'][later]
+    for key in ('checkpoint', 'metrics', 'epochs', 'iterations', 'seconds'):
+        del content['stages'][name][key]
+    content['stages'][name]['status'] = 'running'
+    (work_dir / 'recipe.json').write_text(json.dumps(content))
+
+
+def measured(folder: Path, checkpoint: Path, identities: int) -> float:
+    """The mAP of a file on the test images."""
+    runner = toy_runner(folder, load_from=str(checkpoint), train_dataloader=None, train_cfg=None, optim_wrapper=None,
+                        param_scheduler=None, model__heads__id__num_classes=identities)
+    return runner.test()['market1501/mAP']
+
+
 # ---- what comes out -------------------------------------------------------------------------------------------------
 
 
@@ -70,10 +89,8 @@ def test_report_tells_metrics_and_lineage(finished):
 def test_metrics_are_those_of_the_checkpoint(finished):
     """Evaluated again by a runner of its own."""
     entry = state(finished / 'work')['stages']['student']
-    runner = toy_runner(finished / 'again', load_from=str(finished / 'work' / entry['checkpoint']['path']),
-                        train_dataloader=None, train_cfg=None, optim_wrapper=None, param_scheduler=None,
-                        model__heads__id__num_classes=7)
-    assert runner.test()['market1501/mAP'] == pytest.approx(entry['metrics']['market1501/mAP'])
+    assert measured(finished / 'again', finished / 'work' / entry['checkpoint']['path'], 7) == pytest.approx(
+        entry['metrics']['market1501/mAP'])
 
 
 def test_nothing_is_left_behind_in_the_process(tmp_path):
@@ -103,24 +120,68 @@ def test_backbone_and_neck_are_carried_and_the_heads_start_new(tmp_path):
     assert second['heads.id.classifier.weight'].shape[0] == 7 and first['heads.id.classifier.weight'].shape[0] == 6
 
 
-def test_best_checkpoint_is_handed_on_with_its_metrics(tmp_path):
-    """After the four validations of the training comes one of the best weights."""
-    stages = """stages = dict(
+BEST = """stages = dict(
     first=dict(config='toy_a.py', checkpoint='best', overrides={
         'default_hooks.checkpoint.save_best': 'market1501/mAP', 'default_hooks.checkpoint.rule': 'greater',
-        'train_cfg.max_epochs': 4}),
+        'train_cfg.max_epochs': 4, 'custom_hooks': HOOKS}),
     second=dict(config='toy_b.py', init_from='first'))
 """
-    content = run_recipe(write_recipe(tmp_path, stages), work_dir=tmp_path / 'work')
+
+
+@pytest.mark.parametrize('hooks', [[], [dict(type='EMAHook', momentum=0.5)]])
+def test_best_checkpoint_is_handed_on_with_its_metrics(tmp_path, hooks):
+    """Those of the best weights, which are not those of the end, measured by a runner of its own."""
+    work_dir = tmp_path / 'work'
+    content = run_recipe(write_recipe(tmp_path, BEST.replace('HOOKS', str(hooks))), work_dir=work_dir)
     first = content['stages']['first']
-    best, = (tmp_path / 'work' / 'first').glob('best_*.pth')
+    best, = (work_dir / 'first').glob('best_*.pth')
     assert first['checkpoint']['path'] == f'first/{best.name}'
-    scores = [json.loads(line) for path in (tmp_path / 'work' / 'first').glob('*/vis_data/scalars.json')
+    scores = [json.loads(line) for path in sorted((work_dir / 'first').glob('*/vis_data/scalars.json'))
               for line in path.read_text().splitlines() if 'market1501/mAP' in line]
-    *trained, again = [score['market1501/mAP'] for score in scores]
-    assert len(trained) == 4 and again == max(trained)
-    assert first['metrics']['market1501/mAP'] == pytest.approx(again)
+    trained = [score['market1501/mAP'] for score in scores][:4]
+    assert max(trained) > trained[-1], 'the best epoch is the last one, so this test tells nothing'
+    assert first['metrics']['market1501/mAP'] == pytest.approx(max(trained))
+    assert measured(tmp_path / 'again', best, 6) == pytest.approx(max(trained))
     assert content['stages']['second']['init_from']['sha256'] == sha256(best)
+
+
+def test_best_checkpoint_of_a_resumed_stage_in_a_moved_folder(tmp_path):
+    """The training has noted the path that its best file had."""
+    recipe = write_recipe(tmp_path, BEST.replace('HOOKS', '[]'))
+    before = run_recipe(recipe, work_dir=tmp_path / 'work')['stages']['first']
+    shutil.move(tmp_path / 'work', tmp_path / 'moved')
+    interrupt(tmp_path / 'moved', 'first')
+    after = run_recipe(recipe, work_dir=tmp_path / 'moved', resume=True)['stages']['first']
+    assert after['checkpoint'] == before['checkpoint'] and after['metrics'] == before['metrics']
+    assert after['sessions'] == 2
+
+
+def test_first_of_several_best_checkpoints_is_handed_on(tmp_path):
+    path = write_recipe(tmp_path, BEST.replace('HOOKS', '[]').replace(
+        "'market1501/mAP'", "['market1501/rank-5', 'market1501/mAP']").replace("'train_cfg.max_epochs': 4",
+                                                                                "'train_cfg.max_epochs': 1"))
+    content = run_recipe(path, work_dir=tmp_path / 'work', options=SHORT)
+    assert content['stages']['first']['checkpoint']['path'] == 'first/best_market1501_rank-5_epoch_1.pth'
+    log = ''.join(path.read_text() for path in (tmp_path / 'work' / 'first').glob('*/*.log'))
+    assert 'hands on best_market1501_rank-5_epoch_1.pth' in log and 'not best_market1501_mAP_epoch_1.pth' in log
+
+
+STOPPED = {'default_hooks.checkpoint.interval': 5, 'train_cfg.max_epochs': 4, 'custom_hooks': [
+    dict(type='EarlyStoppingHook', monitor='market1501/mAP', rule='greater', stopping_threshold=0.0)]}
+
+
+def test_training_that_is_stopped_early_hands_on_what_it_reached(tmp_path):
+    """After the first of four epochs, between two intervals of the checkpoints. Lost results are measured."""
+    recipe = write_recipe(tmp_path, "stages = dict(first=dict(config='toy_a.py'))")
+    before = run_recipe(recipe, work_dir=tmp_path / 'work', options=STOPPED)['stages']['first']
+    assert (before['epochs'], before['checkpoint']['path']) == (1, 'first/epoch_1.pth')
+    content = state(tmp_path / 'work')
+    content['stages']['first'].update(status='trained', metrics=None)
+    (tmp_path / 'work' / 'recipe.json').write_text(json.dumps(content))
+    run = RecipeRun(recipe, work_dir=tmp_path / 'work', options=STOPPED, resume=True)
+    assert 'first: ' in run.plan and '(trained, to be evaluated)' in run.plan
+    assert run.run()['stages']['first'] == before
+    assert [path.name for path in (tmp_path / 'work' / 'first').glob('*.pth')] == ['epoch_1.pth']
 
 
 def test_files_as_source_and_teacher(tmp_path, finished):
@@ -191,17 +252,79 @@ def copied(finished: Path, tmp_path: Path) -> Path:
 def test_lost_results_of_a_stage_are_found_again(finished, tmp_path):
     """Killed after the last checkpoint: nothing is left to train, only the result is missing."""
     folder = copied(finished, tmp_path)
-    content = state(folder / 'work')
-    before = content['stages']['second']['metrics']
-    for key in ('checkpoint', 'metrics', 'epochs', 'iterations', 'seconds'):
-        del content['stages']['second'][key]
-    content['stages']['second']['status'] = 'running'
-    del content['stages']['student']
-    (folder / 'work' / 'recipe.json').write_text(json.dumps(content))
+    before = state(folder / 'work')['stages']['second']['metrics']
+    interrupt(folder / 'work', 'second')
     digest = sha256(folder / 'work' / 'second' / 'epoch_2.pth')
     resumed = run_recipe(folder / 'toy_recipe.py', work_dir=folder / 'work', resume=True)
     assert resumed['stages']['second']['metrics'] == before
     assert sha256(folder / 'work' / 'second' / 'epoch_2.pth') == digest
+
+
+def test_interrupted_stage_goes_on_with_another_config_and_says_so(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    interrupt(folder / 'work', 'second')
+    content = run_recipe(folder / 'toy_recipe.py', work_dir=folder / 'work', resume=True,
+                         options={'second.train_cfg.max_epochs': 3, 'second.train_dataloader.num_workers': 1})
+    entry = content['stages']['second']
+    what = ['train_dataloader.num_workers was 0, is now 1', 'train_cfg.max_epochs was 2, is now 3']
+    assert entry['changes'] == [dict(session=2, what=what)] and entry['epochs'] == 3
+    assert content['stages']['first']['changes'] == content['stages']['student']['changes'] == []
+    log = ''.join(path.read_text() for path in (folder / 'work' / 'second').glob('*/*.log'))
+    assert f'Stage "second" goes on with another config: {"; ".join(what)}' in log
+    assert 'went on with another config in session 2: train_dataloader' in (folder / 'work' / 'recipe.md').read_text()
+
+
+def test_interrupted_stage_keeps_its_sources(finished, tmp_path):
+    """It has read them; others of the same name are not what it was built from."""
+    files = [finished / 'work' / name for name in ('first/epoch_2.pth', 'first/epoch_1.pth')]
+    source = tmp_path / 'source.pth'
+    shutil.copy(files[0], source)
+    stages = f"stages = dict(second=dict(config='toy_b.py', init_from='{source}', carry=('backbone', )))"
+    recipe = write_recipe(tmp_path, stages)
+    run_recipe(recipe, work_dir=tmp_path / 'work', options=SHORT)
+    interrupt(tmp_path / 'work', 'second')
+    resumed = dict(work_dir=tmp_path / 'work', options=SHORT, resume=True)
+
+    write_recipe(tmp_path, stages.replace("('backbone', )", "('neck', )"))
+    with pytest.raises(RecipeError, match=r"carry was \['backbone'\], is now \['neck'\]"):
+        RecipeRun(recipe, **resumed)
+    write_recipe(tmp_path, "stages = dict(second=dict(config='toy_b.py'))")
+    with pytest.raises(RecipeError, match=f'init_from was {source} .*, is now None'):
+        RecipeRun(recipe, **resumed)
+    write_recipe(tmp_path, stages)
+    shutil.copy(files[1], source)
+    with pytest.raises(RecipeError, match='to begin this stage anew, delete its folder') as caught:
+        RecipeRun(recipe, **resumed)
+    assert all(sha256(file)[:12] in str(caught.value) for file in files)
+
+    shutil.rmtree(tmp_path / 'work' / 'second')
+    entry = run_recipe(recipe, **resumed)['stages']['second']
+    assert entry['init_from']['sha256'] == sha256(files[1]) and entry['epochs'] == 1
+
+
+def test_checkpoints_of_an_earlier_recipe_are_not_taken_for_those_of_this_one(tmp_path, monkeypatch):
+    """Killed between the entry of a stage and its first step, in a folder that has the files of another run."""
+    recipe = write_recipe(tmp_path, "stages = dict(first=dict(config='toy_a.py'))")
+    old = run_recipe(recipe, work_dir=tmp_path / 'work', options=SHORT)['stages']['first']
+    (tmp_path / 'work' / 'recipe.json').rename(tmp_path / 'elsewhere.json')
+    changed = {**SHORT, 'optim_wrapper.optimizer.lr': 0.01}
+    with monkeypatch.context() as patch:
+        patch.setattr(StageTraining, 'run', lambda self: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run_recipe(recipe, work_dir=tmp_path / 'work', options=changed)
+    assert state(tmp_path / 'work')['stages']['first']['status'] == 'running'
+    new = run_recipe(recipe, work_dir=tmp_path / 'work', options=changed, resume=True)['stages']['first']
+    alone = run_recipe(recipe, work_dir=tmp_path / 'alone', options=changed)['stages']['first']
+    assert new['metrics'] == alone['metrics'] and new['checkpoint']['sha256'] != old['checkpoint']['sha256']
+    kept, = (tmp_path / 'work' / 'first').glob('epoch_1.pth.before_*')
+    assert sha256(kept) == old['checkpoint']['sha256']
+
+
+def test_finished_stages_do_not_mind_what_cannot_change_them(finished, tmp_path):
+    folder = copied(finished, tmp_path)
+    options = {'train_dataloader.num_workers': 1, 'log_level': 'INFO', 'val_dataloader.batch_size': 4}
+    run = RecipeRun(folder / 'toy_recipe.py', work_dir=folder / 'work', resume=True, options=options)
+    assert run.run() == state(finished / 'work')
 
 
 def test_finished_recipe_does_nothing_more(finished, tmp_path):
@@ -286,15 +409,35 @@ def test_mistakes_end_without_a_traceback(tmp_path):
     assert 'init_from="b" is neither a stage nor a file' in done.stderr
 
 
-def test_two_processes(tmp_path):
-    """Every process walks through the stages; the first one writes."""
-    recipe, work_dir = write_recipe(tmp_path), tmp_path / 'work'
+def two_processes(recipe: Path, work_dir: Path, *options: str) -> subprocess.CompletedProcess:
     command = [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2', '--master_port=0', '--standalone',
                str(ROOT / 'tools' / 'train_recipe.py'), str(recipe), '--work-dir', str(work_dir), '--launcher',
-               'pytorch', '--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=4']
+               'pytorch', *options, '--cfg-options', 'train_cfg.max_epochs=1', 'train_dataloader.batch_size=4']
     environment = dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT))
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=280)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=280)
+
+
+def test_two_processes_that_cannot_write_end_together(tmp_path):
+    """None of them waits for the other; a folder in the place of the file stands for a full disk."""
+    recipe = write_recipe(tmp_path, "stages = dict(first=dict(config='toy_a.py'))")
+    (tmp_path / 'work' / 'recipe.json').mkdir(parents=True)
+    done = two_processes(recipe, tmp_path / 'work')
+    assert done.returncode != 0
+    assert done.stderr.count('CheckpointError: The state of the recipe could not be written into') == 2
+
+
+def test_two_processes(tmp_path):
+    """Every process walks through the stages; the first one writes. Resumed, they go on where it was lost."""
+    recipe, work_dir = write_recipe(tmp_path), tmp_path / 'work'
+    done = two_processes(recipe, work_dir)
     assert done.returncode == 0, done.stderr[-3000:]
+    before = state(work_dir)['stages']['student']
+    interrupt(work_dir, 'student')
+    done = two_processes(recipe, work_dir, '--resume')
+    assert done.returncode == 0, done.stderr[-3000:]
+    after = state(work_dir)['stages']['student']
+    assert after['sessions'] == 2 and after['checkpoint'] == before['checkpoint']
+    assert after['metrics'] == before['metrics']
     assert done.stdout.count('| student') == 1  # one process prints the table
     stages = state(work_dir)['stages']
     assert [entry['status'] for entry in stages.values()] == ['finished'] * 3

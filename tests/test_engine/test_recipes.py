@@ -1,20 +1,27 @@
 """Recipes as text: what they say, in which order it runs, and what is refused before anything runs."""
 
 import itertools
+import json
+import os
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 from mmreid.engine.recipes import RecipeError, RecipeRun, load_recipe
+from mmreid.engine.recipes.definition import changes, weighty_changes
 from mmreid.engine.recipes.graph import running_order
 from mmreid.engine.recipes.networks import inspect_network, misfits
 from mmreid.engine.recipes.recipe import CARRIED
-from mmreid.engine.recipes.stage_config import changes, split_options
+from mmreid.engine.recipes.stage_config import split_options
 from mmreid.utils.checkpoint import write_checkpoint
 from tests.test_engine.recipe_files import STAGES, write_recipe
 from tests.test_engine.toy import toy_config
 
+ROOT = Path(__file__).parents[2]
 #: Shapes of the toy network's parts, read off its config.
 STEM = (8, 3, 3, 3)
 
@@ -94,7 +101,7 @@ stages = dict(
             'Stage "model": this is a key of configs',
             'Stage "four": config is missing',
             'Option "modle.type": there is no "modle"; did you mean model',
-            'Stage "six" (init_from missing.pth): Checkpoint missing.pth does not exist',
+            'missing.pth does not exist (a relative path is looked for beside the recipe',
             'Stage "six": its config distils a teacher; say which one with teacher_from',
             'Stage "seven": expected a dict, got 7']:
         assert expected in text, expected
@@ -157,9 +164,29 @@ def test_absent_data_are_refused_before_the_first_stage(tmp_path):
     ('student', 'model__teacher__checkpoint', 'x.pth', 'use teacher_from of the stage'),
     ('second', 'optim_wraper__type', 'x', 'did you mean optim_wrapper'),
     ('second', 'runner_type', 'Runner', "runner_type must be 'ReIDRunner'"),
+    ('second', 'param_scheduler__0__type', 'LinearLRR', '"second" (param_scheduler): '),
+    ('second', 'param_scheduler', [dict(type='MultiStepLR', milestone=[1])], '"second" (param_scheduler): TypeError'),
+    ('second', 'train_cfg', dict(_delete_=True, by_epoch=True, max_epoch=3), '"second" (train_cfg): TypeError'),
+    ('second', 'train_cfg', dict(_delete_=True, type='EpochLoop', max_epochs=3), 'Near matches: EpochTrainLoop'),
+    ('second', 'val_cfg__type', 'ValidationLoop', '"second" (val_cfg): '),
+    ('second', 'log_processor', dict(window=10), '"second" (log_processor): TypeError'),
+    ('second', 'visualizer__vis_backends', [dict(type='LocalBackend')], 'Near matches: LocalVisBackend'),
+    ('second', 'visualizer__vis_backend', [dict(type='LocalVisBackend')], 'did you mean vis_backends'),
+    ('second', 'model_wrapper_cfg', dict(type='DataParalel'), '"second" (model_wrapper_cfg)'),
+    ('second', 'model__neck__init_cfg', dict(type='Pretrained', checkpoint='gone.pth'), None),  # carried
+    ('first', 'model__neck__init_cfg', dict(type='Pretrained', checkpoint='gone.pth'),
+     'init_cfg of model.neck: gone.pth does not exist'),
+    ('first', 'model__neck__init_cfg', dict(type='Pretrained', checkpoint='torchvision://resnet50'), None),
+    ('second', 'default_hooks__checkpoint__save_optimizer', False, 'a recipe could not be resumed'),
+    ('second', 'default_hooks__checkpoint__out_dir', 'x', 'folders of their own; use --work-dir'),
+    ('second', 'val_evaluator', None, 'val_dataloader, val_cfg, val_evaluator belong together'),
+    ('second', 'val_evaluator', dict(_delete_=True, type='Evaluator', metrics=[
+        dict(type='ReIDMetric', protocols=['market1501'])]), None),
+    ('second', 'custom_hooks', [dict(type='EMAHook', priority='VERY_HIGH')], None),
+    ('second', 'custom_hooks', [dict(type='EMAHook', priority='VERY_HI')], '"second" (custom_hooks.0)'),
 ])
 def test_what_cannot_be_built_is_refused(tmp_path, stage, option, value, expected):
-    if expected is None:  # a stage that nothing distils may prepare its images as it likes
+    if expected is None:  # as it should be; a stage that nothing distils may prepare its images as it likes
         RecipeRun(write_recipe(tmp_path), options={f'{stage}.{option.replace("__", ".")}': value})
         return
     assert expected in changed(tmp_path, stage, **{option: value})
@@ -199,6 +226,53 @@ stages = dict(
 def test_part_that_is_not_there(tmp_path):
     path = write_recipe(tmp_path, STAGES.replace("init_from='first'))", "init_from='first', carry=('nek',)))"))
     assert 'there is no "nek" in this network' in refusal(path)
+
+
+def test_images_of_the_validation_meet_the_network(tmp_path):
+    """Two stripes need a map of even height: 64 gives eight rows, 72 gives nine."""
+    neck = dict(_delete_=True, type='PartPoolingNeck', in_channels=8, branches=[dict(stripes=2)], feat_channels=8)
+    heads = dict(_delete_=True, id=dict(type='ClassificationHead', in_key='feat', in_channels=24, num_classes=None))
+    changes = {'model.neck': neck, 'model.heads': heads, 'train_dataloader.dataset.pipeline.1.scale': (16, 64)}
+    path = write_recipe(tmp_path, "stages = dict(a=dict(config='toy_a.py'))")
+    fits = {**changes, 'val_dataloader.dataset.pipeline.1.scale': (16, 128),
+            'test_dataloader.dataset.pipeline.1.scale': (16, 64)}
+    RecipeRun(path, work_dir=tmp_path / 'work', options=fits)
+    text = refusal(path, options={**fits, 'val_dataloader.dataset.pipeline.1.scale': (16, 72)})
+    assert 'Stage "a" (its val images of 72 x 16): ' in text and '(1 problem)' in text
+
+
+@pytest.mark.parametrize('launcher, variable', [
+    ('pytorch', 'WORLD_SIZE'), ('slurm', 'SLURM_NTASKS'), ('mpi', 'OMPI_COMM_WORLD_SIZE')])
+def test_identities_must_do_for_all_processes(tmp_path, monkeypatch, launcher, variable):
+    """Domain a has six identities: two batches of three, not of four."""
+    path = write_recipe(tmp_path, "stages = dict(a=dict(config='toy_a.py'))")
+    sampler = dict(_delete_=True, type='PKSampler', num_pids=3, num_instances=2)
+    options = {'train_dataloader.sampler': sampler, 'train_dataloader.batch_size': 6}
+    monkeypatch.setenv(variable, '2')
+    RecipeRun(path, work_dir=tmp_path / 'work', options=options, launcher=launcher)
+    options = {'train_dataloader.sampler': dict(sampler, num_pids=4), 'train_dataloader.batch_size': 8}
+    RecipeRun(path, work_dir=tmp_path / 'work', options=options)
+    assert 'num_pids=4 x 2 process(es) = 8' in refusal(path, options=options, launcher=launcher)
+
+
+@pytest.mark.parametrize('key', ['init_from', 'teacher_from'])
+def test_addresses_are_refused(tmp_path, key):
+    path = write_recipe(tmp_path, f"stages = dict(a=dict(config='toy_std.py', {key}='https://example.org/a.pth'))")
+    assert f"{key} must be the name of a stage, a checkpoint file (download it first" in refusal(path)
+
+
+def test_files_are_found_where_configs_are(tmp_path, monkeypatch):
+    given, own, here = (tmp_path / name for name in ('given', 'own', 'here'))
+    for folder in (given, own, here):
+        folder.mkdir()
+    write_recipe(given, "stages = dict(a=dict(config='toy_std.py', init_from='one.pth', teacher_from='sub/two.pth'))")
+    (own / 'mine.py').write_text("_base_ = '../given/toy_recipe.py'\n")
+    monkeypatch.chdir(here)
+    (given / 'one.pth').touch()
+    (here / 'sub').mkdir()
+    (here / 'sub' / 'two.pth').touch()
+    stage, = load_recipe(own / 'mine.py')
+    assert (stage.init_from, stage.teacher_from) == (str(given / 'one.pth'), str(here / 'sub' / 'two.pth'))
 
 
 # ---- pieces ---------------------------------------------------------------------------------------------------------
@@ -249,6 +323,49 @@ def test_changes_name_the_keys():
     assert changes(before, now) == ['optimizer.lr was 0.1, is now 0.2', "old was 1, is now '(absent)'",
                                     "new was '(absent)', is now 2"]
     assert changes(now, now) == []
+
+
+def test_definitions_are_stable():
+    """The same config in another process: sets in another order, functions elsewhere in memory, NaN unequal to NaN."""
+    program = ("import json; from mmreid.engine.recipes.definition import canonical; from pathlib import Path\n"
+               "class Odd: pass\n"
+               "print(json.dumps(canonical(dict(words=set('abcdefgh'), call=len, kind=Path, thing=Odd(), "
+               "nothing=float('nan'), most=float('inf'), place=Path('a'), pair=(1, 2.5)))))")
+    texts = {subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=True,
+                            env=dict(os.environ, PYTHONHASHSEED=seed, PYTHONPATH=str(ROOT))).stdout
+             for seed in ('1', '2')}
+    text, = texts
+    assert json.loads(text) == dict(
+        words=list('abcdefgh'), call='builtins.len', kind='pathlib.Path', thing='<__main__.Odd object>', nothing='nan',
+        most='inf', place='a', pair=[1, 2.5])
+
+
+@pytest.mark.parametrize('key, best, weighty', [
+    ('optim_wrapper.optimizer.lr', False, True), ('train_dataloader.batch_size', False, True),
+    ('train_dataloader.num_workers', False, False), ('train_dataloader.dataset.data_root', False, False),
+    ('train_dataloader.dataset.datasets.1.data_root', False, False), ('log_level', False, False),
+    ('train_dataloader.dataset.data_rooted', False, True), ('my_variable', False, False),
+    ('default_hooks.logger.interval', False, False), ('visualizer.type', False, False),
+    ('test_dataloader.batch_size', True, False), ('val_evaluator.rerank', False, False),
+    ('val_evaluator.rerank', True, True), ('train_cfg.val_interval', False, False),
+    ('train_cfg.max_epochs', False, True), ('randomness.seed', False, True),
+])
+def test_changes_that_matter_to_a_finished_training(key, best, weighty):
+    def one(value):
+        node = value
+        for name in reversed(key.split('.')):
+            node = [None, node] if name == '1' else {name: node}
+        return dict(checkpoint='best' if best else 'last', config=node)
+    expected = [f'{key} was 1, is now 2']
+    assert changes(one(1), one(2)) == expected
+    assert weighty_changes(one(1), one(2)) == (expected if weighty else [])
+
+
+def test_validation_that_steers_the_training_matters():
+    def one(interval):
+        return dict(checkpoint='last', config=dict(train_cfg=dict(val_interval=interval), custom_hooks=[
+            dict(type='EarlyStoppingHook', monitor='market1501/mAP')]))
+    assert weighty_changes(one(1), one(2)) == ['train_cfg.val_interval was 1, is now 2']
 
 
 def test_file_that_does_not_hold_a_network(tmp_path):

@@ -3,7 +3,7 @@
 from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 from mmengine.dist import is_main_process, master_only
 from mmengine.fileio import LocalBackend
@@ -32,6 +32,12 @@ class _DeferredRemoval:
 
     def remove(self, path: str) -> None:
         self.removed.append(str(path))
+
+
+def set_aside(files: Iterable[Path], time: str) -> None:
+    """Rename files of an earlier training, so that nothing takes them for those of the present one."""
+    for path in files:
+        path.rename(path.with_name(f'{path.name}.before_{time}'))
 
 
 @HOOKS.register_module()
@@ -88,8 +94,7 @@ class SafeCheckpointHook(CheckpointHook):
                   if checkpoint_step(path) > (runner.epoch if path.name.startswith('epoch') else runner.iter)]
         if runner.iter == 0:
             beyond += Path(self.out_dir).glob('best_*.pth')
-        for path in beyond:
-            path.rename(path.with_name(f'{path.name}.before_{runner.timestamp}'))
+        set_aside(beyond, runner.timestamp)
         if beyond:
             runner.logger.warning(
                 f'{len(beyond)} checkpoints of an earlier training were in {self.out_dir}, beyond the point where this '

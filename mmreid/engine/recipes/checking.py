@@ -1,7 +1,6 @@
 """Everything that can be known to be wrong with a recipe before its first stage runs."""
 
 import copy
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 from mmengine.config import Config
-from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
+from torch.utils.data import DataLoader
 
 from mmreid.datasets.base import ReIDDataset
-from mmreid.registry import DATASETS, HOOKS, METRICS, MODELS
+from mmreid.models.backbones.pretrained import PREFIX
+from mmreid.registry import DATASETS, MODELS
 from mmreid.utils.checkpoint import CheckpointError, read_checkpoint, strip_prefix
 from mmreid.utils.config import ConfigError
 from mmreid.utils.weights import listed
@@ -21,8 +21,10 @@ from mmreid.utils.weights import listed
 from ..runner.load_state import in_parts
 from ..runner.num_classes import class_slots
 from ..runner.reid_runner import _CLASSIFIER, ReIDRunner
+from .components import rehearsed
+from .definition import canonical_text
 from .errors import Faults
-from .networks import Network, inspect_network, misfits
+from .networks import Network, inspect_network, misfits, pretrained_files
 from .recipe import Recipe, Stage, is_file_reference
 from .stage_config import tied
 
@@ -42,11 +44,13 @@ class RecipeChecker:
         configs (Mapping[str, Config]): Config of every stage; a stage without one is passed over.
         finished (Mapping[str, Path], optional): Checkpoint of every stage that is finished.
         data (bool): Build the datasets, too. Defaults to True.
+        world_size (int): How many processes there will be. Defaults to 1.
     """
 
     def __init__(self, recipe: Recipe, configs: Mapping[str, Config], finished: Optional[Mapping[str, Path]] = None,
-                 data: bool = True) -> None:
+                 data: bool = True, world_size: int = 1) -> None:
         self.recipe, self.configs, self.finished, self.data = recipe, configs, finished or {}, data
+        self.world_size = world_size
         self._faults = Faults()
         #: One line a stage on the data it trains on.
         self.data_lines: Dict[str, str] = {}
@@ -64,37 +68,63 @@ class RecipeChecker:
         return self._faults.listed()
 
     def _check(self, stage: Stage, cfg: Config) -> None:
-        if self.data:
-            for split in ('train', 'val', 'test'):
-                with self._noting(stage, f'its {split} data'):
-                    self._build_loader(stage, cfg, split)
+        loader = self._check_data(stage, cfg) if self.data else None
         network = self._network(stage.name)
         if network is not None:
-            with self._noting(stage, 'optim_wrapper'):
-                build_optim_wrapper(network.module, copy.deepcopy(cfg.optim_wrapper))
-        self._check_types(stage, cfg)
+            self._check_image_sizes(stage, cfg, network)
+        for what, build in rehearsed(cfg, network and network.module, loader):
+            with self._noting(stage, what):
+                build()
+        self._check_files(stage, cfg)
         if stage.init_from is not None and not self._leads_nowhere(stage.init_from):
             self._check_init(stage, network)
         self._check_teacher(stage, cfg, network)
 
+    def _check_files(self, stage: Stage, cfg: Config) -> None:
+        for key in ('init_from', 'teacher_from'):
+            file = getattr(stage, key)
+            if file is not None and is_file_reference(file) and not Path(file).is_file():
+                self._faults.add(stage.name, f'{key}: {file} does not exist (a relative path is looked for beside the '
+                                             'recipe, beside those it inherits from and in the current folder)')
+        replaced = () if stage.init_from is None else stage.carry
+        for module, file in pretrained_files(cfg.get('model')):
+            needed = replaced is not None and not in_parts(module, replaced)
+            if needed and not Path(file).expanduser().is_file():
+                self._faults.add(stage.name, f'init_cfg of model.{module}: {file} does not exist; it must be a file or '
+                                             f'{PREFIX}NAME')
+
     # ---- data -------------------------------------------------------------------------------------------------------
 
-    def _build_loader(self, stage: Stage, cfg: Config, split: str) -> None:
-        loader = cfg.get(f'{split}_dataloader')
-        if not loader:
-            return
-        dataset = self._dataset(loader['dataset'])
-        if split != 'train':
-            return
+    def _check_data(self, stage: Stage, cfg: Config) -> Optional[DataLoader]:
+        """Build the data of all splits; the loader of the training is returned."""
+        loader = None
+        for split in ('train', 'val', 'test'):
+            given = cfg.get(f'{split}_dataloader')
+            with self._noting(stage, f'its {split} data'):
+                if given and split == 'train':
+                    loader = self._train_loader(stage, given)
+                elif given:
+                    self._dataset(given['dataset'])
+        return loader
+
+    def _train_loader(self, stage: Stage, cfg: Mapping[str, Any]) -> DataLoader:
+        dataset = self._dataset(cfg['dataset'])
         summary = dataset.summary() if hasattr(dataset, 'summary') else f'{len(dataset):,} images'
         self.data_lines[stage.name] = summary.split('\n')[0]
-        parts = {key: copy.deepcopy(value) for key, value in loader.items() if key != 'dataset'}
-        if not len(ReIDRunner.build_dataloader(dict(parts, dataset=dataset, num_workers=0), seed=0)):
-            raise ValueError(f'{len(dataset):,} images do not make one batch of {loader.get("batch_size")}')
+        parts = {key: copy.deepcopy(value) for key, value in cfg.items() if key != 'dataset'}
+        loader = ReIDRunner.build_dataloader(dict(parts, dataset=dataset, num_workers=0), seed=0)
+        sampler = loader.batch_sampler.sampler
+        if hasattr(sampler, 'world_size'):  # the processes have not met yet, so it believes to be alone
+            sampler.world_size = self.world_size
+        if not len(loader):
+            raise ValueError(f'{len(dataset):,} images do not make one batch of {cfg.get("batch_size")}'
+                             + (f' for each of {self.world_size} processes' if self.world_size > 1 else ''))
+        next(iter(sampler), None)  # some find out only now that there are too few identities
+        return loader
 
     def _dataset(self, cfg: Mapping[str, Any]) -> Any:
         """A dataset, read but not decoded; equal configs share one."""
-        key = _key(cfg)
+        key = canonical_text(cfg)
         if key not in self._datasets:
             dataset = DATASETS.build(_without_cache(copy.deepcopy(dict(cfg))))
             if hasattr(dataset, 'full_init'):
@@ -103,12 +133,23 @@ class RecipeChecker:
             self._datasets[key] = dataset
         return self._datasets[key]
 
-    def _training_data(self, cfg: Config) -> Optional[Any]:
-        return self._datasets.get(_key(cfg.train_dataloader.dataset))
+    def _known_dataset(self, cfg: Config, split: str = 'train') -> Optional[Any]:
+        loader = cfg.get(f'{split}_dataloader')
+        return self._datasets.get(canonical_text(loader.dataset)) if loader else None
 
-    def _image_size(self, cfg: Config) -> Tuple[int, int]:
-        dataset = self._training_data(cfg)
-        return _SIZE if dataset is None else tuple(dataset[0]['inputs'].shape[-2:])
+    def _image_size(self, cfg: Config, split: str = 'train') -> Optional[Tuple[int, int]]:
+        """Height and width of the images of a split; None where that is not known."""
+        dataset = self._known_dataset(cfg, split)
+        shape = getattr(dataset[0].get('inputs'), 'shape', None) if dataset is not None else None
+        return None if shape is None else tuple(shape[-2:])
+
+    def _check_image_sizes(self, stage: Stage, cfg: Config, network: Network) -> None:
+        trained = self._image_size(cfg)
+        for split in ('val', 'test'):
+            size = self._image_size(cfg, split)
+            if size not in (None, trained):
+                with self._noting(stage, f'its {split} images of {size[0]} x {size[1]}'):
+                    network.follow(size)
 
     # ---- networks ---------------------------------------------------------------------------------------------------
 
@@ -120,33 +161,18 @@ class RecipeChecker:
             if cfg is None or not cfg.get('model'):
                 return None
             with self._noting(stage, 'its model'):
-                number = getattr(self._training_data(cfg), 'metainfo', {}).get('num_classes')
+                number = getattr(self._known_dataset(cfg), 'metainfo', {}).get('num_classes')
                 model = _with_classes(cfg.model.to_dict(), number)
-                size = self._image_size(cfg)
-                key = _key([model, size])
+                size = self._image_size(cfg) or _SIZE
+                key = canonical_text([model, size])
                 if key not in self._inspected:
                     self._inspected[key] = inspect_network(model, size)
                 self._networks[name] = self._inspected[key]
         return self._networks[name]
 
-    def _check_types(self, stage: Stage, cfg: Config) -> None:
-        for name, hook in (cfg.get('default_hooks') or {}).items():
-            if isinstance(hook, dict):
-                with self._noting(stage, f'default_hooks.{name}'):
-                    HOOKS.build(copy.deepcopy(dict(hook)))
-        for number, hook in enumerate(cfg.get('custom_hooks') or []):
-            if isinstance(hook, dict):
-                with self._noting(stage, f'custom_hooks.{number}'):
-                    HOOKS.build(copy.deepcopy(dict(hook)))
-        for key in ('val_evaluator', 'test_evaluator'):
-            metrics = cfg.get(key) or []
-            for metric in metrics if isinstance(metrics, (list, tuple)) else [metrics]:
-                with self._noting(stage, key):
-                    METRICS.build(copy.deepcopy(dict(metric)))
-
     def _leads_nowhere(self, reference: str) -> bool:
-        """Whether a reference is no stage and cannot be a file, which was found when the recipe was read."""
-        return reference not in self.recipe.stages and not is_file_reference(reference)
+        """Whether a reference is neither a stage nor a file, which is found elsewhere."""
+        return reference not in self.recipe.stages and not Path(reference).is_file()
 
     def _check_init(self, stage: Stage, network: Optional[Network]) -> None:
         with self._noting(stage, f'init_from {stage.init_from}'):
@@ -174,7 +200,7 @@ class RecipeChecker:
         return (network and network.module.state_dict()), (cfg and self._identities(cfg))
 
     def _identities(self, cfg: Config) -> Optional[str]:
-        return getattr(self._training_data(cfg), 'metainfo', {}).get('identities')
+        return getattr(self._known_dataset(cfg), 'metainfo', {}).get('identities')
 
     def _check_teacher(self, stage: Stage, cfg: Config, network: Optional[Network]) -> None:
         model = cfg.get('model') or {}
@@ -216,7 +242,7 @@ class RecipeChecker:
         model = _with_classes(tied(cfg, stage, teacher=stage.teacher_from).model.to_dict(), None)
         net = MODELS.build(model)
         net.prepare_training()
-        return int(net.teacher.features(torch.zeros(1, 3, *self._image_size(cfg))).shape[1])
+        return int(net.teacher.features(torch.zeros(1, 3, *(self._image_size(cfg) or _SIZE))).shape[1])
 
     # ---- details ----------------------------------------------------------------------------------------------------
 
@@ -231,11 +257,6 @@ class RecipeChecker:
             text = f'{text}' if plain else f'{type(error).__name__}: {text}'
             missing = isinstance(error, FileNotFoundError)
             self._faults.add(stage.name, text, what, key=text.split('\n')[0] if missing else text)
-
-
-def _key(cfg: Any) -> str:
-    """Text that is equal for equal configs."""
-    return json.dumps(cfg, default=repr, sort_keys=True)
 
 
 def _without_cache(cfg: Any) -> Any:

@@ -1,13 +1,14 @@
 """What a network is made of and gives, found out without computing anything."""
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, List, Optional, Tuple
 
 import torch
 from torch import nn
 
+from mmreid.models.backbones.pretrained import PREFIX
 from mmreid.models.heads import ReIDHead
 from mmreid.registry import MODELS
 from mmreid.utils.weights import weight_differences
@@ -27,6 +28,14 @@ class Network:
     module: nn.Module
     feature_length: Optional[int]
 
+    def follow(self, size: Tuple[int, int]) -> None:
+        """Follow an image of another size through the network, without its heads.
+
+        Raises:
+            Exception: Whatever applying it raises.
+        """
+        _embeddings(self.module, size)
+
 
 def inspect_network(model: Mapping[str, Any], size: Tuple[int, int]) -> Network:
     """Build a network on the meta device (where tensors have shapes and no values) and follow one image through it.
@@ -40,9 +49,26 @@ def inspect_network(model: Mapping[str, Any], size: Tuple[int, int]) -> Network:
     """
     try:
         with torch.device('meta'):
-            return _inspect(model, size, 'meta')
+            return _inspect(model, size)
     except Exception:  # a component may compute with values while it is built
-        return _inspect(model, size, 'cpu')
+        return _inspect(model, size)
+
+
+def pretrained_files(model: Any, place: str = '') -> Iterator[Tuple[str, str]]:
+    """Modules of a model config that begin with the weights of a file, by dotted name, and these files.
+
+    Weights that torchvision gives are none; those of a teacher are not read from there.
+    """
+    if isinstance(model, (list, tuple)):
+        model = dict(enumerate(model))
+    if not isinstance(model, Mapping):
+        return
+    source = model.get('checkpoint')
+    if model.get('type') == 'Pretrained' and isinstance(source, str) and not source.startswith(PREFIX):
+        yield place.split('.init_cfg')[0], source
+    for key, value in model.items():
+        if (place, key) != ('', 'teacher'):
+            yield from pretrained_files(value, f'{place}.{key}'.lstrip('.'))
 
 
 def misfits(own: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor],
@@ -67,17 +93,25 @@ def misfits(own: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor],
     return problems
 
 
-def _inspect(model: Mapping[str, Any], size: Tuple[int, int], device: str) -> Network:
+def _inspect(model: Mapping[str, Any], size: Tuple[int, int]) -> Network:
     module = MODELS.build(copy.deepcopy(dict(model))).eval()
-    length = None
-    if hasattr(module, 'feature_key'):
-        with torch.no_grad():
-            feats = module(torch.zeros(1, 3, *size, device=device), mode='tensor')
-            for head in module.modules():
-                if isinstance(head, ReIDHead):
-                    _apply_head(head, feats)
-        length = int(feats[module.feature_key].shape[1])
-    return Network(module, length)
+    feats = _embeddings(module, size)
+    if feats is None:
+        return Network(module, None)
+    with torch.no_grad():
+        for head in module.modules():
+            if isinstance(head, ReIDHead):
+                _apply_head(head, feats)
+    return Network(module, int(feats[module.feature_key].shape[1]))
+
+
+def _embeddings(module: nn.Module, size: Tuple[int, int]) -> Optional[Mapping[str, torch.Tensor]]:
+    """What a network makes of an empty image; None if it is of another kind."""
+    if not hasattr(module, 'feature_key'):
+        return None
+    device = next((weight.device for weight in module.parameters()), None)
+    with torch.no_grad():
+        return module(torch.zeros(1, 3, *size, device=device), mode='tensor')
 
 
 def _apply_head(head: ReIDHead, feats: Mapping[str, torch.Tensor]) -> None:

@@ -27,7 +27,8 @@ class Stage:
     Args:
         name (str): Name of the stage, and of its folder.
         config (Path): Config of the training.
-        init_from (str, optional): Stage or file whose weights it starts from; None starts as the config says.
+        init_from (str, optional): Stage, or absolute path of a file, whose weights it starts from; None starts as the
+            config says.
         carry (Tuple[str, ...], optional): Parts of the network that are taken over. None takes everything, except
             classifiers of other identities. Defaults to ``('backbone', 'neck')``.
         teacher_from (str, optional): Stage or file of the teacher, for distillation.
@@ -79,8 +80,8 @@ def load_recipe(path: Union[str, Path]) -> Recipe:
             duke=dict(config='../baseline/densenet161_duke.py'),
             market=dict(config='../baseline/densenet161_market.py', init_from='duke'))
 
-    The keys of a stage are the arguments of :class:`Stage`; a relative ``config`` is looked for beside the recipe, then
-    beside those it inherits from, then in the current folder.
+    The keys of a stage are the arguments of :class:`Stage`; relative files (``config``, ``init_from``,
+    ``teacher_from``) are looked for beside the recipe, then beside those it inherits from, then in the current folder.
 
     Raises:
         RecipeError: If the file or a config is missing, a key is unknown, a reference leads nowhere, or stages need
@@ -143,6 +144,7 @@ def _stage(name: str, entry: Any, folders: List[Path], problems: List[str]) -> O
         return None
     values = _checked_values(entry, found)
     path = _find(values.pop('config', None), folders, found)
+    values.update((key, _file_or_name(values[key], folders)) for key in ('init_from', 'teacher_from') if key in values)
     problems += [f'Stage "{name}": {text}' for text in found]
     return Stage(name, path, **values)
 
@@ -164,8 +166,8 @@ def _checked_values(entry: Mapping[str, Any], found: List[str]) -> Dict[str, Any
     return values
 
 
-_REFERENCE = (lambda value: value is None or (isinstance(value, str) and bool(value)),
-              'the name of a stage, a checkpoint file or None')
+_REFERENCE = (lambda value: value is None or (isinstance(value, str) and bool(value) and '://' not in value),
+              'the name of a stage, a checkpoint file (download it first where it has an address) or None')
 _CHECKS = dict(
     config=(lambda value: isinstance(value, str), 'the path of a config file'),
     init_from=_REFERENCE,
@@ -192,7 +194,7 @@ def _hint(word: str, known: Iterable[str]) -> str:
 
 
 def _folders(path: Path) -> List[Path]:
-    """Where the configs of a recipe are looked for: beside it, beside what it inherits from, here."""
+    """Where the files of a recipe are looked for: beside it, beside what it inherits from, here."""
     folders: List[Path] = []
     waiting = [path.resolve()]
     while waiting:
@@ -206,7 +208,18 @@ def _folders(path: Path) -> List[Path]:
 def _find(config: Optional[str], folders: List[Path], found: List[str]) -> Path:
     if config is None:
         return Path()
-    path = next((folder / config for folder in folders if (folder / config).is_file()), None)
+    path = _first_file(config, folders)
     if path is None:
         found.append(f'config {config} does not exist (looked in {", ".join(map(str, folders))})')
     return (path or Path(config)).resolve()
+
+
+def _file_or_name(reference: Optional[str], folders: List[Path]) -> Optional[str]:
+    """The absolute path of a file, as far as it can be found; names of stages stay as they are."""
+    if reference is None or not is_file_reference(reference):
+        return reference
+    return str((_first_file(reference, folders) or Path(reference)).resolve())
+
+
+def _first_file(name: str, folders: List[Path]) -> Optional[Path]:
+    return next((path for folder in folders for path in [folder / Path(name).expanduser()] if path.is_file()), None)

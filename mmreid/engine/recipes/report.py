@@ -14,7 +14,8 @@ def plan_text(recipe: Recipe, state: RecipeState, data_lines: Mapping[str, str])
     lines = [f'{recipe.name}: {len(recipe)} stage{"s" if len(recipe) > 1 else ""} in {state.folder}']
     for number, stage in enumerate(recipe, start=1):
         status = state.stages.get(stage.name, {}).get('status')
-        note = {'finished': ' (finished, skipped)', 'running': ' (goes on)'}.get(status, '')
+        note = {'finished': ' (finished, skipped)', 'trained': ' (trained, to be evaluated)',
+                'running': ' (goes on)'}.get(status, '')
         lines.append(f'{number}. {stage.name}: {stage.config.parent.name}/{stage.config.name}, {_sources(stage)}{note}')
         if stage.name in data_lines:
             lines.append(f'   {data_lines[stage.name]}')
@@ -56,6 +57,8 @@ def _lineage(entry: Dict[str, Any]) -> List[str]:
         texts.append(f'starts from {what} of {_short(entry["init_from"])} ({_file(entry["init_from"])})')
     if entry['teacher_from'] is not None:
         texts.append(f'taught by {_short(entry["teacher_from"])} ({_file(entry["teacher_from"])})')
+    for change in entry.get('changes', []):
+        texts.append(f'went on with another config in session {change["session"]}: {"; ".join(change["what"])}')
     if 'versions' in entry:
         texts.append(', '.join(f'{package} {version}' for package, version in entry['versions'].items()))
     return texts

@@ -3,19 +3,21 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, Optional, Union
 
 from mmengine.config import Config
-from mmengine.dist import broadcast_object_list, is_main_process
-from mmengine.logging import print_log
 
-from mmreid.utils.checkpoint import write_text
+from mmreid.utils.checkpoint import CheckpointError, resumable_checkpoints, write_text
 
+from ..hooks.checkpoint_hook import set_aside
 from .checking import RecipeChecker
+from .definition import changes, definition
 from .errors import RecipeError
+from .evaluation import StageEvaluation
+from .processes import announced_world_size, on_first
 from .recipe import Stage, read_recipe
 from .report import plan_text, report_text, results_table
-from .stage_config import definition, stage_configs, tied
+from .stage_config import stage_configs, tied
 from .state import RecipeState, sha256, versions
 from .training import StageTraining
 
@@ -48,7 +50,8 @@ class RecipeRun:
         self.state = RecipeState.open(self.folder, self.recipe, resume)
         self.definitions = {name: definition(self.recipe.stages[name], cfg) for name, cfg in self.configs.items()}
         problems += more + self.state.problems(self.recipe, self.definitions)
-        checker = RecipeChecker(self.recipe, self.configs, self.state.finished)
+        checker = RecipeChecker(self.recipe, self.configs, self.state.finished,
+                                world_size=announced_world_size(launcher))
         problems += checker.run()
         self.data_lines = checker.data_lines
         if problems:
@@ -65,62 +68,89 @@ class RecipeRun:
         return results_table(self.state)
 
     def run(self) -> Dict[str, Any]:
-        """Run every stage that is not finished, and return what ``recipe.json`` then holds."""
-        for name, texts in self.state.changed_while_running(self.definitions).items():
-            print_log(f'Stage "{name}" goes on with a changed config: {"; ".join(texts)}', logger='current')
+        """Run every stage that is not finished, and return what ``recipe.json`` then holds.
+
+        Raises:
+            CheckpointError: On every process, if a file cannot be read or written.
+        """
         for stage in self.recipe:
-            if self.state.is_finished(stage.name):
-                print_log(f'Stage "{stage.name}" is finished: {self.state.checkpoint(stage.name)}', logger='current')
-            else:
-                self._run_stage(stage)
-        if is_main_process():
-            write_text(report_text(self.state), self.folder / 'recipe.md')
+            if not self.state.is_trained(stage.name):
+                self._train(stage)
+            if not self.state.is_finished(stage.name):
+                self._evaluate(stage)
         return self.state.content
 
-    def _run_stage(self, stage: Stage) -> None:
+    def _train(self, stage: Stage) -> None:
         begun = time.monotonic()
-        entry = self._new_entry(stage)
         with StageTraining(self._tied_config(stage), stage.checkpoint) as training:
             # Only now: building a runner brings all processes together, so each has read the old file.
+            entry = on_first(lambda: self._begin(stage))
             self._put(stage.name, entry)
+            for change in entry['changes']:
+                if change['session'] == entry['sessions']:
+                    training.warn(f'Stage "{stage.name}" goes on with another config: {"; ".join(change["what"])}')
             training.run()
-            entry = self._finished_entry(entry, training, time.monotonic() - begun)
+            entry = on_first(lambda: self._trained_entry(entry, training, time.monotonic() - begun))
             self._put(stage.name, entry)
 
-    def _new_entry(self, stage: Stage) -> Dict[str, Any]:
+    def _evaluate(self, stage: Stage) -> None:
+        """Complete the entry of a trained stage with its metrics, where the training did not tell them."""
+        entry = self.state.stages[stage.name]
+        if entry['metrics'] is None:
+            with StageEvaluation(self._tied_config(stage), self.state.checkpoint(stage.name)) as evaluation:
+                entry = dict(entry, metrics=evaluation.run())
+        self._put(stage.name, dict(entry, status='finished'))
+
+    def _begin(self, stage: Stage) -> Dict[str, Any]:
+        """The entry of a stage that begins or goes on; the first process makes it.
+
+        What lies in the folder of a stage that begins is set aside first: once there is an entry, the newest
+        checkpoint there is taken for one of this stage.
+        """
         known = self.state.stages.get(stage.name, {})
+        goes_on = self.state.goes_on(stage.name)
+        if not goes_on:
+            folder = self.folder / stage.name
+            set_aside([*resumable_checkpoints(folder), *folder.glob('best_*.pth'), *folder.glob('last_checkpoint')],
+                      time.strftime('%Y%m%d_%H%M%S'))
+        sources = ('init_from', 'carry', 'teacher_from')
+        session, now = known.get('sessions', 0) + 1, self.definitions[stage.name]
+        changed = changes(known['definition'], now) if goes_on else []
+        earlier = known.get('changes', []) if goes_on else []
         return dict(
             status='running',
             config=f'{stage.config.parent.name}/{stage.config.name}',
-            init_from=self._source(stage.init_from),
-            carry=list(stage.carry) if stage.init_from and stage.carry else None,
-            teacher_from=self._source(stage.teacher_from),
-            sessions=known.get('sessions', 0) + 1,
+            # Read once, when the stage began; they are the same now, or going on was refused.
+            **({key: known[key] for key in sources} if goes_on else self._sources(stage)),
+            sessions=session,
             versions=versions(),
-            definition=self.definitions[stage.name])
+            changes=earlier + ([dict(session=session, what=changed)] if changed else []),
+            definition=now)
 
-    def _finished_entry(self, entry: Dict[str, Any], training: StageTraining, seconds: float) -> Dict[str, Any]:
-        """The entry with the results; the first process makes it, because the file was written there."""
-        found: List[Any] = [None, None]
-        if is_main_process():
-            try:
-                path = training.checkpoint
-                found[0] = dict(
-                    entry, status='finished', metrics=training.metrics, epochs=training.epochs,
-                    iterations=training.iterations, seconds=round(seconds, 1),
-                    checkpoint=dict(path=str(self._relative(path)), sha256=sha256(path)))
-            except OSError as error:
-                found[1] = str(error)
-        broadcast_object_list(found)
-        if found[1] is not None:
-            raise OSError(found[1])
-        return found[0]
+    def _sources(self, stage: Stage) -> Dict[str, Any]:
+        return dict(
+            init_from=self.state.source(stage.init_from, self.recipe),
+            carry=list(stage.carry) if stage.init_from and stage.carry else None,
+            teacher_from=self.state.source(stage.teacher_from, self.recipe))
+
+    def _trained_entry(self, entry: Dict[str, Any], training: StageTraining, seconds: float) -> Dict[str, Any]:
+        """The entry with what was reached; the first process makes it, because the file was written there."""
+        path = training.checkpoint
+        return dict(
+            entry, status='trained', metrics=training.metrics, epochs=training.epochs, iterations=training.iterations,
+            seconds=round(seconds, 1), checkpoint=dict(path=str(self._relative(path)), sha256=sha256(path)))
 
     def _put(self, name: str, entry: Dict[str, Any]) -> None:
         self.state.stages[name] = entry
-        if is_main_process():
+        on_first(self._write)
+
+    def _write(self) -> None:
+        try:
             self.state.write()
             write_text(report_text(self.state), self.folder / 'recipe.md')
+        except OSError as error:
+            raise CheckpointError(f'The state of the recipe could not be written into {self.folder}: {error}. Free '
+                                  'some space, and go on with --resume.') from error
 
     def _tied_config(self, stage: Stage) -> Config:
         teacher = self.configs.get(stage.teacher_from)
@@ -135,11 +165,6 @@ class RecipeRun:
         if reference is None:
             return None
         return str(self.state.checkpoint(reference) if reference in self.recipe.stages else reference)
-
-    def _source(self, reference: Optional[str]) -> Optional[Dict[str, Any]]:
-        if reference in self.recipe.stages:
-            return dict(stage=reference, **self.state.stages[reference]['checkpoint'])
-        return None if reference is None else dict(stage=None, path=reference, sha256=sha256(reference))
 
     def _relative(self, path: Path) -> Path:
         path, folder = Path(path).resolve(), self.folder.resolve()

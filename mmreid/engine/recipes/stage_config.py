@@ -1,7 +1,6 @@
 """The config of a stage: that of its file, with what the recipe and the command line change."""
 
 import copy
-import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -15,6 +14,8 @@ from .recipe import Recipe, Stage
 MANAGED = dict(
     load_from='init_from of the stage', load_parts='carry of the stage', resume='--resume', work_dir='--work-dir',
     launcher='--launcher', experiment_name='the name of the stage')
+#: What a runner takes only together.
+_BELONG_TOGETHER = [('val_dataloader', 'val_cfg', 'val_evaluator'), ('test_dataloader', 'test_cfg', 'test_evaluator')]
 
 
 def split_options(options: Optional[Mapping[str, Any]],
@@ -95,23 +96,6 @@ def tied(cfg: Config, stage: Stage, init: Optional[str] = None, teacher: Optiona
     return cfg
 
 
-def definition(stage: Stage, cfg: Config) -> Dict[str, Any]:
-    """What a stage trains, in types that JSON keeps, to be compared when a recipe is resumed."""
-    content = dict(
-        init_from=stage.init_from, carry=stage.carry if stage.init_from else None, teacher_from=stage.teacher_from,
-        checkpoint=stage.checkpoint, config=cfg.to_dict())
-    return json.loads(json.dumps(content, default=repr))
-
-
-def changes(before: Any, now: Any, path: str = '') -> List[str]:
-    """Dotted keys in which two definitions differ, with both values."""
-    if isinstance(before, dict) and isinstance(now, dict):
-        keys = [*before, *(key for key in now if key not in before)]
-        return [text for key in keys
-                for text in changes(before.get(key, '(absent)'), now.get(key, '(absent)'), f'{path}.{key}'.lstrip('.'))]
-    return [] if before == now else [f'{path.removeprefix("config.")} was {before!r}, is now {now!r}']
-
-
 def _refused(stage: Stage, cfg: Config) -> List[str]:
     problems = [f'{key}={cfg[key]!r} is not for a config in a recipe; use {instead}'
                 for key, instead in MANAGED.items() if cfg.get(key) not in (None, False, 'none')]
@@ -121,7 +105,22 @@ def _refused(stage: Stage, cfg: Config) -> List[str]:
     missing = [key for key in ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper') if not cfg.get(key)]
     if missing:
         problems.append(f'{stage.config.name} is not the config of a training: {", ".join(missing)} missing')
+    for keys in _BELONG_TOGETHER:
+        given = [key for key in keys if cfg.get(key) is not None]
+        if given and len(given) < len(keys):
+            problems.append(f'{", ".join(keys)} belong together; only {", ".join(given)} is given')
+    return problems + _refused_checkpoints(stage, cfg)
+
+
+def _refused_checkpoints(stage: Stage, cfg: Config) -> List[str]:
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    problems = []
+    if hook.get('out_dir') is not None:
+        problems.append(f'default_hooks.checkpoint.out_dir={hook["out_dir"]!r} is not for a config in a recipe, whose '
+                        'stages keep their checkpoints in folders of their own; use --work-dir')
+    if not hook.get('save_optimizer', True) or not hook.get('save_param_scheduler', True):
+        problems.append('default_hooks.checkpoint.save_optimizer and save_param_scheduler must not be False: a recipe '
+                        'could not be resumed')
     if stage.checkpoint == 'best' and not (hook.get('save_best') and cfg.get('val_cfg') is not None):
         problems.append("checkpoint='best' needs a validation and default_hooks.checkpoint.save_best in its config")
     return problems

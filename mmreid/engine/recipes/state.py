@@ -4,17 +4,17 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Union
+from typing import Any, Dict, List, Optional, Union
 
 import mmengine
 import torch
 
-from mmreid.utils.checkpoint import write_text
+from mmreid.utils.checkpoint import resumable_checkpoints, write_text
 from mmreid.version import __version__
 
+from .definition import weighty_changes
 from .errors import RecipeError
 from .recipe import Recipe
-from .stage_config import changes
 
 #: Number of the layout of the file.
 _LAYOUT = 1
@@ -24,11 +24,12 @@ _SHOWN = 8
 class RecipeState:
     """The content of ``recipe.json``, which is written after every change, in one step.
 
-    ``stages`` has an entry for every stage that was begun: ``status`` (``'running'`` or ``'finished'``), ``config``,
-    ``init_from`` and ``teacher_from`` (``stage``, ``path`` and ``sha256``, or None), ``carry``, ``checkpoint``
-    (``path``, relative to the folder of the recipe, and ``sha256``), ``metrics``, ``epochs``, ``iterations``,
-    ``seconds``, ``sessions``, ``versions`` and ``definition``, the whole config, with which a resumed recipe is
-    compared.
+    ``stages`` has an entry for every stage that was begun: ``status`` (``'running'``, ``'trained'`` when the checkpoint
+    is known, ``'finished'`` when its metrics are, too), ``config``, ``init_from`` and ``teacher_from`` (``stage``,
+    ``path`` and ``sha256``, or None), ``carry``, ``checkpoint`` (``path``, relative to the folder of the recipe, and
+    ``sha256``), ``metrics``, ``epochs``, ``iterations``, ``seconds``, ``sessions``, ``versions``, ``definition``, the
+    whole config of the latest session, with which a resumed recipe is compared, and ``changes``, what was another
+    config before: ``session`` and ``what``.
 
     Args:
         folder (Path): Folder of the recipe.
@@ -46,11 +47,19 @@ class RecipeState:
         return self.content['stages']
 
     def is_finished(self, name: str) -> bool:
-        """Whether a stage has been trained to its end."""
+        """Whether nothing is left to do for a stage."""
         return self.stages.get(name, {}).get('status') == 'finished'
 
+    def is_trained(self, name: str) -> bool:
+        """Whether a stage has been trained to its end."""
+        return self.stages.get(name, {}).get('status') in ('trained', 'finished')
+
+    def goes_on(self, name: str) -> bool:
+        """Whether a stage was begun and has a checkpoint to go on from; otherwise it begins as if it were new."""
+        return name in self.stages and bool(resumable_checkpoints(self.folder / name))
+
     def checkpoint(self, name: str) -> Path:
-        """What a finished stage hands on."""
+        """What a trained stage hands on."""
         return self.folder / self.stages[name]['checkpoint']['path']
 
     @property
@@ -87,39 +96,49 @@ class RecipeState:
                                         '--resume, or give another --work-dir.'])
         return state
 
+    def source(self, reference: Optional[str], recipe: Recipe) -> Optional[Dict[str, Any]]:
+        """A stage or file that another stage builds on, with the digest of its file as it is now."""
+        if reference is None:
+            return None
+        if reference in recipe.stages:
+            known = self.stages.get(reference, {}).get('checkpoint') or dict(path=None, sha256=None)
+            return dict(stage=reference, **known)
+        return dict(stage=None, path=reference, sha256=sha256(reference) if Path(reference).is_file() else None)
+
     def problems(self, recipe: Recipe, definitions: Mapping[str, Dict[str, Any]]) -> List[str]:
         """What keeps the recipe from being continued: changed definitions, changed or missing files.
 
         Args:
             recipe (Recipe): The recipe as it is now.
-            definitions (Mapping[str, dict]): See :func:`mmreid.engine.recipes.stage_config.definition`.
+            definitions (Mapping[str, dict]): See :func:`mmreid.engine.recipes.definition.definition`.
         """
         found: List[str] = []
         for name, entry in self.stages.items():
             if name not in recipe.stages:
                 found.append(f'Stage "{name}" was begun and is no longer in the recipe.')
-            elif name in definitions and self.is_finished(name):
-                found += self._changed(name, definitions[name]) + self._damaged(name)
-            elif entry['teacher_from'] is not None and entry['teacher_from']['stage'] is None:
-                path = Path(entry['teacher_from']['path'])
-                if path.is_file() and sha256(path) != entry['teacher_from']['sha256']:
-                    found.append(f'Stage "{name}" was begun with another teacher: {path} has changed.')
+            elif name not in definitions:
+                continue
+            elif self.is_trained(name):
+                changed = self._other_sources(name, recipe) + weighty_changes(entry['definition'], definitions[name])
+                found += _refusal(f'Stage "{name}" is finished, and its definition has changed since', changed, 'Undo '
+                                  'this (STAGE.KEY=VALUE gives an option to one stage only), or start anew in another '
+                                  '--work-dir.') + self._damaged(name)
+            elif self.goes_on(name):
+                found += _refusal(f'Stage "{name}" was begun with something else', self._other_sources(name, recipe),
+                                  f'Undo this, or, to begin this stage anew, delete its folder {self.folder / name}.')
         return found
 
-    def changed_while_running(self, definitions: Mapping[str, Dict[str, Any]]) -> Dict[str, List[str]]:
-        """Stages that were begun and not finished, and what has changed in them since."""
-        found = {name: changes(entry['definition'], definitions[name]) for name, entry in self.stages.items()
-                 if name in definitions and not self.is_finished(name)}
-        return {name: texts for name, texts in found.items() if texts}
-
-    def _changed(self, name: str, definition: Dict[str, Any]) -> List[str]:
-        found = changes(self.stages[name]['definition'], definition)
-        if not found:
-            return []
-        more = f'\n... and {len(found) - _SHOWN} more' if len(found) > _SHOWN else ''
-        return [f'Stage "{name}" is finished, and its definition has changed since:\n' + '\n'.join(found[:_SHOWN])
-                + more + '\nUndo this (STAGE.KEY=VALUE gives an option to one stage only), or start anew in another '
-                '--work-dir.']
+    def _other_sources(self, name: str, recipe: Recipe) -> List[str]:
+        entry, stage = self.stages[name], recipe.stages[name]
+        found = []
+        for key in ('init_from', 'teacher_from'):
+            before, now = entry[key], self.source(getattr(stage, key), recipe)
+            if not _is_same(before, now, self.is_trained(name)):
+                found.append(f'{key} was {_told(before)}, is now {_told(now)}')
+        carry = list(stage.carry) if stage.init_from and stage.carry else None
+        if not found and carry != entry['carry']:
+            found.append(f'carry was {entry["carry"]!r}, is now {carry!r}')
+        return found
 
     def _damaged(self, name: str) -> List[str]:
         path, known = self.checkpoint(name), self.stages[name]['checkpoint']['sha256']
@@ -130,6 +149,28 @@ class RecipeState:
             return [f'Stage "{name}" is finished, and its checkpoint {path} is not the file that it wrote (sha256 '
                     f'differs from {known[:12]}...). Put that back, or start anew in another --work-dir.']
         return []
+
+
+def _is_same(before: Optional[Dict[str, Any]], now: Optional[Dict[str, Any]], trained: bool) -> bool:
+    """Whether two sources are one. A file may have been moved; of one that is not needed any more, the name will do."""
+    if before is None or now is None:
+        return before is now
+    same_file = before['sha256'] == now['sha256'] or trained and not now['stage'] and before['path'] == now['path']
+    return before['stage'] == now['stage'] and same_file
+
+
+def _told(source: Optional[Dict[str, Any]]) -> str:
+    if source is None or source['stage'] is not None:
+        return repr(source and source['stage'])
+    return f'{source["path"]} ({"missing" if source["sha256"] is None else "sha256 " + source["sha256"][:12]})'
+
+
+def _refusal(what: str, changed: List[str], remedy: str) -> List[str]:
+    """One problem that lists what has changed, or none."""
+    if not changed:
+        return []
+    more = [f'... and {len(changed) - _SHOWN} more'] if len(changed) > _SHOWN else []
+    return ['\n'.join([f'{what}:', *changed[:_SHOWN], *more, remedy])]
 
 
 def sha256(path: Union[str, Path]) -> str:
