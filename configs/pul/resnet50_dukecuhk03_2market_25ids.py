@@ -1,14 +1,6 @@
 """PUL from DukeMTMC-reID and CUHK03 to Market-1501 with the labels of 25 identities (PUL, Table IV)."""
 
-_base_ = [
-    '../_base_/models/ide_resnet50.py',
-    '../_base_/datasets/market1501_pul.py',
-    '../_base_/schedules/sgd_pul_rounds.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet50_dukecuhk03_2market.py'
 
 load_from = 'work_dirs/baseline/ide_resnet50_market_25ids/epoch_40.pth'
 train_dataloader = dict(dataset=dict(dataset=dict(num_labeled_ids=25), keep_labels=True))
-default_hooks = dict(
-    pseudo_labels=dict(
-        type='PseudoLabelHook', labeller=dict(type='SelfPacedKMeans', num_clusters=750, threshold=0.85)))

@@ -1,14 +1,6 @@
 """PUL from Market-1501 and CUHK03 to DukeMTMC-reID with the labels of 25 identities (PUL, Table IV)."""
 
-_base_ = [
-    '../_base_/models/ide_resnet50.py',
-    '../_base_/datasets/dukemtmc_pul.py',
-    '../_base_/schedules/sgd_pul_rounds.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './resnet50_marketcuhk03_2duke.py'
 
 load_from = 'work_dirs/baseline/ide_resnet50_duke_25ids/epoch_40.pth'
 train_dataloader = dict(dataset=dict(dataset=dict(num_labeled_ids=25), keep_labels=True))
-default_hooks = dict(
-    pseudo_labels=dict(
-        type='PseudoLabelHook', labeller=dict(type='SelfPacedKMeans', num_clusters=700, threshold=0.85)))
