@@ -74,7 +74,7 @@ def test_report_tells_metrics_and_lineage(finished):
     for name, entry in stages.items():
         path = finished / 'work' / entry['checkpoint']['path']
         assert path == finished / 'work' / name / 'epoch_2.pth' and entry['checkpoint']['sha256'] == sha256(path)
-        assert entry['status'] == 'finished' and entry['epochs'] == 2 and entry['sessions'] == 1
+        assert entry['status'] == 'finished' and entry['epochs'] == 2 and entry['starts'] == 1
         assert 0 < entry['metrics']['market1501/mAP'] <= 100 and entry['seconds'] > 0
         assert set(entry['versions']) == {'mmreid', 'mmengine', 'torch'}
     assert stages['first']['init_from'] is None
@@ -153,7 +153,7 @@ def test_best_checkpoint_of_a_resumed_stage_in_a_moved_folder(tmp_path):
     interrupt(tmp_path / 'moved', 'first')
     after = run_recipe(recipe, work_dir=tmp_path / 'moved', resume=True)['stages']['first']
     assert after['checkpoint'] == before['checkpoint'] and after['metrics'] == before['metrics']
-    assert after['sessions'] == 2
+    assert after['starts'] == 2
 
 
 def test_first_of_several_best_checkpoints_is_handed_on(tmp_path):
@@ -234,7 +234,7 @@ def test_killed_in_the_second_stage_and_resumed(tmp_path):
     resumed = run_recipe(recipe, work_dir=tmp_path / 'killed', options=SLOW, resume=True)
     whole = run_recipe(recipe, work_dir=tmp_path / 'whole', options=SLOW)
     assert os.stat(tmp_path / 'killed' / begun['first']['checkpoint']['path']).st_mtime_ns == before
-    assert [entry['sessions'] for entry in resumed['stages'].values()] == [1, 2, 1]
+    assert [entry['starts'] for entry in resumed['stages'].values()] == [1, 2, 1]
     for name in ('first', 'second', 'student'):
         left, right = (read_checkpoint(tmp_path / folder / content['stages'][name]['checkpoint']['path'])
                        for folder, content in (('killed', resumed), ('whole', whole)))
@@ -267,11 +267,11 @@ def test_interrupted_stage_goes_on_with_another_config_and_says_so(finished, tmp
                          options={'second.train_cfg.max_epochs': 3, 'second.train_dataloader.num_workers': 1})
     entry = content['stages']['second']
     what = ['train_dataloader.num_workers was 0, is now 1', 'train_cfg.max_epochs was 2, is now 3']
-    assert entry['changes'] == [dict(session=2, what=what)] and entry['epochs'] == 3
+    assert entry['changes'] == [dict(start=2, what=what)] and entry['epochs'] == 3
     assert content['stages']['first']['changes'] == content['stages']['student']['changes'] == []
     log = ''.join(path.read_text() for path in (folder / 'work' / 'second').glob('*/*.log'))
     assert f'Stage "second" goes on with another config: {"; ".join(what)}' in log
-    assert 'went on with another config in session 2: train_dataloader' in (folder / 'work' / 'recipe.md').read_text()
+    assert 'went on with another config at start 2: train_dataloader' in (folder / 'work' / 'recipe.md').read_text()
 
 
 def test_interrupted_stage_keeps_its_sources(finished, tmp_path):
@@ -436,7 +436,7 @@ def test_two_processes(tmp_path):
     done = two_processes(recipe, work_dir, '--resume')
     assert done.returncode == 0, done.stderr[-3000:]
     after = state(work_dir)['stages']['student']
-    assert after['sessions'] == 2 and after['checkpoint'] == before['checkpoint']
+    assert after['starts'] == 2 and after['checkpoint'] == before['checkpoint']
     assert after['metrics'] == before['metrics']
     assert done.stdout.count('| student') == 1  # one process prints the table
     stages = state(work_dir)['stages']

@@ -58,7 +58,7 @@ def _lineage(entry: Dict[str, Any]) -> List[str]:
     if entry['teacher_from'] is not None:
         texts.append(f'taught by {_short(entry["teacher_from"])} ({_file(entry["teacher_from"])})')
     for change in entry.get('changes', []):
-        texts.append(f'went on with another config in session {change["session"]}: {"; ".join(change["what"])}')
+        texts.append(f'went on with another config at start {change["start"]}: {"; ".join(change["what"])}')
     if 'versions' in entry:
         texts.append(', '.join(f'{package} {version}' for package, version in entry['versions'].items()))
     return texts

@@ -87,7 +87,7 @@ class RecipeRun:
             entry = on_first(lambda: self._begin(stage))
             self._put(stage.name, entry)
             for change in entry['changes']:
-                if change['session'] == entry['sessions']:
+                if change['start'] == entry['starts']:
                     training.warn(f'Stage "{stage.name}" goes on with another config: {"; ".join(change["what"])}')
             training.run()
             entry = on_first(lambda: self._trained_entry(entry, training, time.monotonic() - begun))
@@ -114,7 +114,7 @@ class RecipeRun:
             set_aside([*resumable_checkpoints(folder), *folder.glob('best_*.pth'), *folder.glob('last_checkpoint')],
                       time.strftime('%Y%m%d_%H%M%S'))
         sources = ('init_from', 'carry', 'teacher_from')
-        session, now = known.get('sessions', 0) + 1, self.definitions[stage.name]
+        start, now = known.get('starts', 0) + 1, self.definitions[stage.name]
         changed = changes(known['definition'], now) if goes_on else []
         earlier = known.get('changes', []) if goes_on else []
         return dict(
@@ -122,9 +122,9 @@ class RecipeRun:
             config=f'{stage.config.parent.name}/{stage.config.name}',
             # Read once, when the stage began; they are the same now, or going on was refused.
             **({key: known[key] for key in sources} if goes_on else self._sources(stage)),
-            sessions=session,
+            starts=start,
             versions=versions(),
-            changes=earlier + ([dict(session=session, what=changed)] if changed else []),
+            changes=earlier + ([dict(start=start, what=changed)] if changed else []),
             definition=now)
 
     def _sources(self, stage: Stage) -> Dict[str, Any]:

@@ -27,9 +27,9 @@ class RecipeState:
     ``stages`` has an entry for every stage that was begun: ``status`` (``'running'``, ``'trained'`` when the checkpoint
     is known, ``'finished'`` when its metrics are, too), ``config``, ``init_from`` and ``teacher_from`` (``stage``,
     ``path`` and ``sha256``, or None), ``carry``, ``checkpoint`` (``path``, relative to the folder of the recipe, and
-    ``sha256``), ``metrics``, ``epochs``, ``iterations``, ``seconds``, ``sessions``, ``versions``, ``definition``, the
-    whole config of the latest session, with which a resumed recipe is compared, and ``changes``, what was another
-    config before: ``session`` and ``what``.
+    ``sha256``), ``metrics``, ``epochs``, ``iterations``, ``seconds``, ``starts``, ``versions``, ``definition``, the
+    whole config of the latest start, with which a resumed recipe is compared, and ``changes``, what was another
+    config before: ``start`` and ``what``.
 
     Args:
         folder (Path): Folder of the recipe.
