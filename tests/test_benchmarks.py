@@ -19,3 +19,15 @@ def test_mgn_ptl():
     for row in rows.values():
         mgn, ptl, ratio = map(float, row.split())
         assert mgn > 0 and abs(ptl / mgn - ratio) < 0.01 * ratio
+
+
+def test_extraction():
+    command = [sys.executable, str(ROOT / 'tools/benchmarks/bench_extraction.py'), '--config',
+               str(ROOT / 'configs/pul/resnet18_synthetic_a2b.py'), '--num-images', '40', '--batch-size', '16',
+               '--repeats', '1', '--workers', '0', '--device', 'cpu']
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    row = r'^{} +([\d.]+) images/s .* ([\d.]+) x bare forward$'
+    bare, one = map(float, re.search(row.format('bare forward'), done.stdout, flags=re.M).groups())
+    speed, ratio = map(float, re.search(row.format('extraction, workers=0'), done.stdout, flags=re.M).groups())
+    assert one == 1 and bare > 0 and abs(speed / bare - ratio) < 0.02

@@ -3,16 +3,15 @@
 _base_ = [
     '../_base_/models/ide_resnet18.py',
     '../_base_/datasets/synthetic_pul.py',
-    '../_base_/schedules/pul_synthetic.py',
-    '../_base_/default_runtime.py',
+    '../_base_/schedules/pul_small.py',
+    '../_base_/pseudo_label_runtime.py',
 ]
 
 load_from = 'work_dirs/baseline/ide_resnet18_synthetic/epoch_12.pth'
 default_hooks = dict(
     logger=dict(interval=20),
-    initial_evaluation=dict(type='InitialEvaluationHook'),
     pseudo_labels=dict(
         type='PseudoLabelHook',
         labeller=dict(type='SelfPacedKMeans', num_clusters=100, threshold=0.85),
-        epochs_per_round=3,
+        epochs_per_round=6,
         num_workers=0))

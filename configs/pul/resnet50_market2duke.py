@@ -4,7 +4,7 @@ _base_ = [
     '../_base_/models/ide_resnet50.py',
     '../_base_/datasets/dukemtmc_pul.py',
     '../_base_/schedules/sgd_pul_rounds.py',
-    '../_base_/default_runtime.py',
+    '../_base_/pseudo_label_runtime.py',
 ]
 
 load_from = 'work_dirs/baseline/ide_resnet50_market/epoch_40.pth'

@@ -47,6 +47,9 @@ class ReIDDataset(BaseDataset):
         data_root (str): Folder of the dataset. For a relative root, the environment variable ``MMREID_DATA_ROOT``
             takes the place of the leading ``data/``.
         split (str): ``'train'`` or ``'test'``. Defaults to ``'train'``.
+        pid_fold (Tuple[int, int], optional): ``(index, count)``: deal the identities of the split, over all cameras,
+            into ``count`` folds by ``subset_seed`` and keep one of them, so that two datasets with different folds
+            share nobody, whatever else they keep; junk and distractors stay. Defaults to None, all.
         keep_camids (Sequence[int], optional): Keep the images of these cameras only. Defaults to None, all.
         keep_pids (Sequence[int], optional): Keep these raw identities only; junk and distractors stay. Defaults to
             None, all.
@@ -86,6 +89,7 @@ class ReIDDataset(BaseDataset):
                  data_root: str = '',
                  split: str = 'train',
                  *,
+                 pid_fold: tuple[int, int] | None = None,
                  keep_camids: Sequence[int] | None = None,
                  keep_pids: Sequence[int] | None = None,
                  num_pids: int | None = None,
@@ -101,6 +105,7 @@ class ReIDDataset(BaseDataset):
             raise ValueError(f'{type(self).__name__}: split must be one of {", ".join(self.SPLITS)}, got {split!r}')
         self.configured_root = data_root
         self.split = split
+        self.pid_fold = pid_fold
         self.keep_camids, self.keep_pids = keep_camids, keep_pids
         self.num_pids, self.pid_fraction = num_pids, pid_fraction
         self.num_labeled_ids, self.subset_seed = num_labeled_ids, subset_seed
@@ -139,7 +144,7 @@ class ReIDDataset(BaseDataset):
 
     def filter_data(self) -> list[dict]:
         """Keep the subset that was asked for, then number the classes; mmengine calls it in ``full_init``."""
-        records = self._select_cameras(self.data_list)
+        records = self._select_cameras(self._select_fold(self.data_list))
         records = self._select_pids(records)
         if not records:
             raise ValueError(f'{self._name()}: no image is left ({self._subset_text() or "the dataset is empty"})')
@@ -165,6 +170,15 @@ class ReIDDataset(BaseDataset):
         if self._wants_cache:
             self._fill_cache()
 
+    def _select_fold(self, records: list[dict]) -> list[dict]:
+        if self.pid_fold is None:
+            return records
+        index, count = self.pid_fold
+        pids = sorted({record['pid'] for record in records} - set(self.NON_IDENTITIES))
+        fold = np.random.default_rng(self.subset_seed).permutation(pids)[index::count]
+        keep = {*fold.tolist(), *self.NON_IDENTITIES}
+        return [record for record in records if record['pid'] in keep]
+
     def _select_cameras(self, records: list[dict]) -> list[dict]:
         if self.keep_camids is None:
             return records
@@ -186,6 +200,11 @@ class ReIDDataset(BaseDataset):
         return [record for record in records if record['pid'] in keep]
 
     def _check_subset(self) -> None:
+        if self.pid_fold is not None:
+            index, count = self.pid_fold if len(self.pid_fold) == 2 else (-1, 0)
+            if not 0 <= index < count:
+                raise ValueError(f'{type(self).__name__}: pid_fold must be (index, count) with an index from 0 to '
+                                 f'count - 1, got {self.pid_fold}')
         if self.pid_fraction is not None and not 0 < self.pid_fraction <= 1:
             raise ValueError(f'{type(self).__name__}: pid_fraction must lie above 0 and be at most 1, '
                              f'got {self.pid_fraction}')
@@ -383,10 +402,11 @@ class ReIDDataset(BaseDataset):
         return f'{self._title()}: {"; ".join(parts)}' + (f' (subset: {subset})' if subset else '')
 
     def _subset_text(self) -> str:
-        draws = (self.num_pids, self.pid_fraction, self.num_labeled_ids)
-        options = dict(keep_camids=self.keep_camids, keep_pids=self.keep_pids, num_pids=self.num_pids,
-                       pid_fraction=self.pid_fraction, num_labeled_ids=self.num_labeled_ids,
-                       subset_seed=None if draws == (None, ) * 3 else self.subset_seed, indices=self._indices)
+        draws = (self.pid_fold, self.num_pids, self.pid_fraction, self.num_labeled_ids)
+        options = dict(pid_fold=self.pid_fold, keep_camids=self.keep_camids, keep_pids=self.keep_pids,
+                       num_pids=self.num_pids, pid_fraction=self.pid_fraction, num_labeled_ids=self.num_labeled_ids,
+                       subset_seed=None if draws == (None, ) * len(draws) else self.subset_seed,
+                       indices=self._indices)
         return ', '.join(f'{name}={_shorten(value)}' for name, value in options.items() if value is not None)
 
     def _title(self) -> str:

@@ -1,6 +1,8 @@
 """Labels that are laid over images which have none."""
 
+import hashlib
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -178,6 +180,14 @@ class PseudoLabelDataset(Dataset):
     def get_domains(self) -> np.ndarray:
         """Domain of each row, int64."""
         return self.source.get_domains()[self._rows]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the images below (data set, names without folders, cameras), by which a training that is resumed
+        knows whether its labels are for these images."""
+        digest = hashlib.sha256(self.source.identity_space().encode())
+        for row, camid in enumerate(self.source.get_camids().tolist()):
+            digest.update(f'{Path(self.source.get_data_info(row)["img_path"]).name} {camid}\n'.encode())
+        return digest.hexdigest()
 
     def pool_view(self) -> 'PoolView':
         """The pool under the test pipeline, for the extraction of features."""

@@ -11,7 +11,16 @@ from mmreid.utils.features import Array, as_tensor
 from .base import PseudoLabeller, PseudoLabels, contiguous_labels
 from .exemplars import EXEMPLARS, select_images
 from .kmeans import KMeansResult, check_num_clusters, check_settings, kmeans
-from .selection_curve import check_select, check_threshold, only_exemplars_warning, similarity_quantiles
+from .selection_curve import (
+    check_select,
+    check_threshold,
+    only_exemplars_warning,
+    selection_curve,
+    similarity_quantiles,
+)
+
+#: Values of lambda at which every labelling tells what they would select: the axis of Fig. 5(a) where lambda matters.
+CURVE_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
 
 
 @TASK_UTILS.register_module()
@@ -31,7 +40,8 @@ class SelfPacedKMeans(PseudoLabeller):
     In addition to what all labellers log, ``info`` has ``num_empty`` clusters, ``iterations``, ``inertia`` and
     ``converged`` of k-means, ``cluster_numbers`` (the number of each class in k-means), ``exemplar_rows``,
     ``forced_rows`` (what only the constraint selects), ``similarity_quantiles`` (pairs of a share and a similarity,
-    over images that are no exemplars) and the settings.
+    over images that are no exemplars), ``selection_curve`` (pairs of a threshold and the share of the images that it
+    would select on these clusters, Fig. 5(a)) and the settings.
 
     Args:
         num_clusters (int): K, at least 2. The paper takes about the number of identities: 750 for Market-1501 and
@@ -44,7 +54,7 @@ class SelfPacedKMeans(PseudoLabeller):
         select (str): ``'own'``: similar to the exemplar of its own cluster, as the text. ``'any'``: to that of any
             cluster, as the released code; the label is that of its own cluster all the same. Defaults to ``'own'``.
         tol (float): See :func:`kmeans`. Defaults to 1e-4.
-        seed (int): Of the draws of k-means++. Defaults to 0.
+        seed (int, optional): Of the draws of k-means++. Defaults to None: that of the training that calls it, else 0.
         backend (str): See :func:`kmeans`. Defaults to ``'auto'``.
 
     Raises:
@@ -63,7 +73,7 @@ class SelfPacedKMeans(PseudoLabeller):
                  exemplar: str = 'own',
                  select: str = 'own',
                  tol: float = 1e-4,
-                 seed: int = 0,
+                 seed: Optional[int] = None,
                  backend: str = 'auto') -> None:
         check_num_clusters(num_clusters)
         if num_clusters == 1:
@@ -71,14 +81,14 @@ class SelfPacedKMeans(PseudoLabeller):
                              'choose at least 2 clusters, about as many as there are people')
         if exemplar not in EXEMPLARS:
             raise ValueError(f'exemplar must be one of {", ".join(EXEMPLARS)}, got {exemplar!r}')
-        check_settings(max_iter, tol, seed, backend)
+        check_settings(max_iter, tol, seed or 0, backend)
         self.num_clusters, self.exemplar, self.select = num_clusters, exemplar, check_select(select)
         self.threshold = None if threshold is None else check_threshold(threshold)
         self.max_iter, self.tol, self.seed, self.backend = max_iter, tol, seed, backend
 
     def label(self, feats: Array, camids: Optional[np.ndarray]) -> PseudoLabels:
         """Cluster and select; cameras are not looked at."""
-        found = kmeans(feats, self.num_clusters, max_iter=self.max_iter, tol=self.tol, seed=self.seed,
+        found = kmeans(feats, self.num_clusters, max_iter=self.max_iter, tol=self.tol, seed=self.seed or 0,
                        backend=self.backend)
         classes, numbers = contiguous_labels(found.labels)
         if len(numbers) < 2:
@@ -95,7 +105,10 @@ class SelfPacedKMeans(PseudoLabeller):
                     exemplar=self.exemplar, select=self.select)
         if self.threshold is not None and int(selection.mask.sum()) == count:
             info['warnings'].append(only_exemplars_warning(count, similarities, of_others, self.threshold))
-        return PseudoLabels(classes, selection.mask, info, selection.exemplars)
+        result = PseudoLabels(classes, selection.mask, info, selection.exemplars)
+        shares = selection_curve(feats, result, CURVE_THRESHOLDS)
+        result.info['selection_curve'] = [list(pair) for pair in zip(CURVE_THRESHOLDS, shares.tolist())]
+        return result
 
     def _kmeans_info(self, found: KMeansResult, numbers: np.ndarray) -> dict[str, Any]:
         empty, messages = self.num_clusters - len(numbers), []

@@ -2,5 +2,6 @@
 
 from .cmc_curve import plot_cmc
 from .contact_sheet import MISSING, SheetLayout, contact_sheet
+from .rounds_plot import draw_rounds, read_rounds
 
-__all__ = ['MISSING', 'SheetLayout', 'contact_sheet', 'plot_cmc']
+__all__ = ['MISSING', 'SheetLayout', 'contact_sheet', 'draw_rounds', 'plot_cmc', 'read_rounds']

@@ -94,6 +94,19 @@ def test_share_of_the_identities(logged):
     assert train(MANY, pid_fraction=0.001).num_classes == 1 and train(MANY, pid_fraction=1).num_classes == 20
 
 
+def test_folds_share_nobody_in_any_camera(logged):
+    rows = MANY + [(pid, 4) for pid in range(21, 31)] + [(-1, 1)]  # ten people whom only camera 4 sees
+    folds = [train(rows, pid_fold=(index, 3), subset_seed=2) for index in range(3)]
+    people = [set(fold.get_pids()) - {-1} for fold in folds]
+    assert [len(each) for each in people] == [10, 10, 10] and set.union(*people) == set(range(1, 31))
+    assert all(-1 in fold.get_pids() for fold in folds)
+    assert any('subset: pid_fold=[0, 3], subset_seed=2' in text for _, text in logged)
+    one, other = (train(rows, pid_fold=(index, 3), keep_camids=cams, subset_seed=2)
+                  for index, cams in ((0, [1, 2]), (1, [2, 3, 4])))
+    assert set(one.get_pids()) - {-1} <= people[0] and set(other.get_pids()) <= people[1]
+    assert people[0] != set(train(rows, pid_fold=(0, 3), subset_seed=3).get_pids())
+
+
 def test_few_labelled_identities(logged):
     dataset = train(MANY + [(-1, 1)], num_labeled_ids=4, subset_seed=1)
     labels, pids = dataset.get_labels(), dataset.get_pids()
@@ -120,6 +133,8 @@ def test_identity_options_leave_junk_and_distractors():
     (dict(pid_fraction=1.5), 'pid_fraction must lie'),
     (dict(num_pids=2, pid_fraction=.5), 'num_pids or pid_fraction, not both'),
     (dict(num_labeled_ids=2, split='test'), "num_labeled_ids is for training data, got split='test'"),
+    (dict(pid_fold=(2, 2)), r'pid_fold must be \(index, count\) with an index from 0 to count - 1, got \(2, 2\)'),
+    (dict(pid_fold=(1, )), 'pid_fold must be'),
     (dict(keep_camids=[]), r'no image is left \(keep_camids=\[\]\)'),
 ])
 def test_impossible_subsets(options, part):

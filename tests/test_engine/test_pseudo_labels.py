@@ -102,14 +102,17 @@ def test_trains_on_what_the_labeller_selected(tmp_path):
 
 @TASK_UTILS.register_module()
 class FeatureWitness(PseudoLabeller):
-    """Two halves; keeps what it was given."""
+    """Two halves without the first ``skipped`` images; keeps what it was given."""
 
     given = []
+
+    def __init__(self, skipped=0):
+        self.skipped = skipped
 
     def label(self, feats, camids):
         type(self).given.append((torch.as_tensor(feats).clone(), camids))
         labels = np.arange(len(feats)) % 2
-        return PseudoLabels(labels, np.ones(len(feats), dtype=bool))
+        return PseudoLabels(labels, np.arange(len(feats)) >= self.skipped)
 
 
 def test_features_are_those_of_evaluation(tmp_path):
@@ -184,9 +187,22 @@ def test_labelled_people_join_every_round(tmp_path):
 
 
 def test_training_ends_when_the_selection_has_settled(tmp_path):
-    runner = toy_runner(tmp_path, **options(labeller=dict(type='FeatureWitness'), hook=dict(patience=1)))
+    given = options(labeller=dict(type='FeatureWitness', skipped=4), hook=dict(patience=1), train_cfg__val_interval=3)
+    runner = toy_runner(tmp_path, **given)
     runner.train()
     assert runner.epoch == 2  # the second round would select as many images as the first
+    records = json.loads((tmp_path / 'rounds.json').read_text())
+    assert [record['trained'] for record in records] == [True, False]
+    assert 'market1501/mAP' in records[0]['metrics']  # what has ended early is validated, too
+    resumed = toy_runner(tmp_path, resume=True, **given)
+    resumed.train()
+    assert resumed.epoch == 2
+
+
+def test_without_selection_nothing_settles(tmp_path):
+    runner = toy_runner(tmp_path, **options(labeller=dict(type='FeatureWitness'), hook=dict(patience=1)))
+    runner.train()
+    assert runner.epoch == 6
 
 
 @TASK_UTILS.register_module()
@@ -212,7 +228,7 @@ def test_another_original_is_noticed(tmp_path):
     state = torch.load(path, weights_only=True)
     state['state_dict']['backbone.stem.0.bias'] += 1
     torch.save(state, path)
-    with pytest.raises(CheckpointError, match='does not hold the original weights'):
+    with pytest.raises(CheckpointError, match='original.pth has another hash'):
         toy_runner(tmp_path, resume=True, **options()).train()
 
 

@@ -34,7 +34,9 @@ def prepare_config(args: argparse.Namespace) -> Config:
         if cfg.get('train_dataloader') is None:
             raise ConfigError(f'{args.config} has no train_dataloader; use --split test')
         pipeline = cfg.test_dataloader.dataset.pipeline
-        cfg.test_dataloader.dataset = cfg.train_dataloader.dataset
+        data = cfg.train_dataloader.dataset
+        # Pseudo labels lie over images: those are extracted, all of them.
+        cfg.test_dataloader.dataset = data.dataset if data.type == 'PseudoLabelDataset' else data
         cfg.test_dataloader.dataset.update(pipeline=pipeline, cache=False)
     drop_training(cfg)
     cfg.test_evaluator = dict(type='FeatureDump', out=args.out)

@@ -1,5 +1,5 @@
 # Domain 'b' of the drawn pedestrians without labels, at 128x64 (height x width), tested on the same domain.
-_base_ = './synthetic.py'
+_base_ = './synthetic_ide.py'
 domain = 'b'
 
 train_dataloader = dict(

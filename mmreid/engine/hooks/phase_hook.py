@@ -112,6 +112,11 @@ class PhaseHook(Hook):
 
     def after_train(self, runner) -> None:
         """Leave the model as it was before training."""
+        self.leave(runner)
+
+    def leave(self, runner) -> None:
+        """Leave the present phase: everything is as without this hook until the next batch. For whoever builds an
+        optimizer or a distributed wrapper anew, which look at what needs gradients."""
         self._release(_network(runner))
 
     def _enter(self, phase: Phase, runner) -> None:

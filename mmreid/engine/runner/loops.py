@@ -89,9 +89,10 @@ class EpochTrainLoop(_ResumableData, EpochBasedTrainLoop):
         return self.runner.model
 
     def is_validation_due(self) -> bool:
-        """Whether this epoch was the last of an interval, or of the training."""
+        """Whether this epoch was the last of an interval, or of the training, also of one that a hook has ended."""
         at_end = self.batch_in_epoch == 0 and self._epoch >= self.val_begin
-        return at_end and (self._epoch % self.val_interval == 0 or self._epoch == self._max_epochs)
+        last = self._epoch == self._max_epochs or self.stop_training
+        return at_end and (self._epoch % self.val_interval == 0 or last)
 
     def run_epoch(self) -> None:
         """Train for the rest of the current epoch."""
