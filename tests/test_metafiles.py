@@ -50,10 +50,12 @@ def test_results_say_where_they_come_from():
     for name, result in results():
         assert {'Dataset', 'Metrics', 'Published', 'Source'} <= set(result), name
         assert isinstance(result['Published'], bool) and result['Dataset'], name
-        assert {'mAP', 'rank-1'} <= set(result['Metrics']), name
+        # DTL prints no mAP for CUHK03 and the small data sets.
+        needed = {'rank-1'} if result['Source'].startswith('DTL') else {'mAP', 'rank-1'}
+        assert needed <= set(result['Metrics']), name
         assert all(0 < value <= 100 for value in result['Metrics'].values()), name
         assert not result['Published'] or re.match(
-            r'(PTL|PUL), Tables? [\dIV]|\w+ et al., \d{4}', result['Source']), name
+            r'(PTL|PUL|DTL), Tables? [\dIV]|\w+ et al., \d{4}', result['Source']), name
 
 
 def test_published_results_are_those_of_the_paper():

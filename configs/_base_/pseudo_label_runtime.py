@@ -1,4 +1,4 @@
-"""How a training in rounds runs: as every other, and direct transfer, the score before the first round, is evaluated."""
+"""How a training in rounds runs: as every other, and the score before the first round (direct transfer) is taken."""
 
 _base_ = './default_runtime.py'
 

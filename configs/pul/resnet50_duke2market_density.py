@@ -1,4 +1,4 @@
-"""DukeMTMC-reID to Market-1501 with density-based clusters in place of k-means: nobody has to say how many there are."""
+"""DukeMTMC-reID to Market-1501 with clusters by density in place of k-means: nobody has to say how many there are."""
 
 _base_ = './resnet50_duke2market.py'
 

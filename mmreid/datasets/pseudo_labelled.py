@@ -68,6 +68,7 @@ class PseudoLabelDataset(Dataset):
         self._labels = np.empty(0, dtype=np.int64)
         self._pseudo = np.empty(0, dtype=bool)
         self._num_classes = 0
+        self._fingerprint = ''  # computed when first asked for
         self._initialized = False
         self.full_init()
 
@@ -184,10 +185,12 @@ class PseudoLabelDataset(Dataset):
     def fingerprint(self) -> str:
         """SHA-256 of the images below (data set, names without folders, cameras), by which a training that is resumed
         knows whether its labels are for these images."""
-        digest = hashlib.sha256(self.source.identity_space().encode())
-        for row, camid in enumerate(self.source.get_camids().tolist()):
-            digest.update(f'{Path(self.source.get_data_info(row)["img_path"]).name} {camid}\n'.encode())
-        return digest.hexdigest()
+        if not self._fingerprint:
+            digest = hashlib.sha256(self.source.identity_space().encode())
+            for row, camid in enumerate(self.source.get_camids().tolist()):
+                digest.update(f'{Path(self.source.get_data_info(row)["img_path"]).name} {camid}\n'.encode())
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
 
     def pool_view(self) -> 'PoolView':
         """The pool under the test pipeline, for the extraction of features."""

@@ -74,6 +74,9 @@ QUANTITIES = (
     Quantity(('quality', 'nmi'), 'NMI', 'NMI'),
     Quantity(('quality', 'pair_precision'), 'precision of pairs', 'precision'),
     Quantity(('quality', 'pair_recall'), 'recall of pairs', 'recall'),
+    Quantity(('quality', 'cross_precision'), 'precision of pairs across cameras', 'x-cam precision'),
+    Quantity(('quality', 'cross_recall'), 'recall of pairs across cameras', 'x-cam recall'),
+    Quantity(('cameras_per_cluster', ), 'cameras of a cluster', 'cameras'),
 )
 
 

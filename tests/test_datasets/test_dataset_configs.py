@@ -24,7 +24,13 @@ ELSEWHERE = {
     'prid2011.py': 'test_prid2011.py', 'viper.py': 'test_viper.py', 'ward.py': 'test_ward.py',
     **{f'{name}.py': 'test_pul_configs.py' for name in (
         'market1501_ide', 'dukemtmc_ide', 'cuhk03_ide', 'marketduke_ide', 'dukecuhk03_ide', 'marketcuhk03_ide',
-        'market1501_pul', 'dukemtmc_pul', 'cuhk03_pul', 'synthetic_pul')}}
+        'market1501_pul', 'dukemtmc_pul', 'cuhk03_pul', 'synthetic_pul', 'synthetic_ide',
+        'market1501_cams123', 'market1501_cams456', 'market1501_cams456_pul')},
+    **{f'{name}.py': 'test_dtl_configs.py' for name in (
+        'dtl_market1501', 'dtl_market1501_144x56', 'dtl_market1501_small', 'dtl_market1501_rest',
+        'dtl_market1501_100ids',
+        'dtl_cuhk03', 'dtl_cuhk03market', 'dtl_cuhk03market_144x56', 'dtl_viper', 'dtl_viper_144x56', 'dtl_prid2011',
+        'dtl_cuhk01', 'dtl_cuhk01_871', 'dtl_synthetic', 'dtl_synthetic_b')}}
 
 
 def test_all_are_tested():

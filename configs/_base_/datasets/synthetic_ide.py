@@ -1,5 +1,5 @@
-# Domain 'a' as a source for other domains: 400 people, each twice in every camera, light, contrast and colours jittered, so
-# that the network learns to look past the light of a camera.
+# Domain 'a' as a source for other domains: 400 people, each twice in every camera; light, contrast and colours are
+# jittered, so that the network learns to look past the light of a camera.
 _base_ = './synthetic.py'
 
 train_pipeline = [

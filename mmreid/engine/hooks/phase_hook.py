@@ -1,10 +1,12 @@
 """What is trained, and on which labels, as a function of the position in training."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from fnmatch import fnmatchcase
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
+from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
 from mmreid.registry import HOOKS
@@ -20,16 +22,65 @@ class Phase:
     Attributes:
         name: Name in the log.
         begin: First epoch (or iteration) of the phase.
-        frozen: Modules, by their dotted names, that keep their parameters and the statistics of their norms.
-        heads_off: Heads whose losses are left out.
+        frozen: Modules, by their dotted names, that keep their parameters and the statistics of their norms. A ``*``
+            stands for any characters: ``'heads.ver*'``.
+        trainable: The complement, in its place: modules that are trained, all else is frozen. None: ``frozen`` says.
+        heads_off: Heads whose losses are left out, with ``*`` likewise.
+        heads_on: The complement, in its place: heads whose losses count, all others are left out. None: ``heads_off``
+            says.
         labels: Kinds of labels that count; None: all.
     """
 
     name: str
     begin: int
     frozen: Tuple[str, ...] = ()
+    trainable: Optional[Tuple[str, ...]] = None
     heads_off: Tuple[str, ...] = ()
+    heads_on: Optional[Tuple[str, ...]] = None
     labels: Optional[Tuple[str, ...]] = None
+
+    def frozen_in(self, model: nn.Module) -> Tuple[List[nn.Module], List[nn.Parameter]]:
+        """Modules and parameters of a model that are frozen.
+
+        Raises:
+            ValueError: If a name or a pattern fits none of its modules.
+        """
+        modules = {name: module for name, module in model.named_modules() if name}
+        if self.trainable is None:
+            frozen = [modules[name] for name in self._found(self.frozen, modules, model, 'freezes')]
+            return frozen, list(dict.fromkeys(p for module in frozen for p in module.parameters()))
+        trained = self._found(self.trainable, modules, model, 'trains')
+        kept = {p for name in trained for p in modules[name].parameters()}
+        # What holds a trained module cannot be in evaluation mode as a whole, but each of its other parts.
+        frozen = _outermost(name for name in modules
+                            if not any(_within(name, other) or _within(other, name) for other in trained))
+        return [modules[name] for name in frozen], [p for p in model.parameters() if p not in kept]
+
+    def off_among(self, heads: Sequence[str]) -> List[str]:
+        """Which of the heads of a model are off.
+
+        Raises:
+            ValueError: If a name or a pattern fits none of them.
+        """
+        given, what = (self.heads_off, 'switches off') if self.heads_on is None else (self.heads_on, 'keeps')
+        unknown = [name for name in given if not any(fnmatchcase(head, name) for head in heads)]
+        if unknown:
+            raise ValueError(f'phase "{self.name}" {what} the heads {unknown}; the model has {list(heads)}')
+        named = [head for head in heads if any(fnmatchcase(head, name) for name in given)]
+        return named if self.heads_on is None else [head for head in heads if head not in named]
+
+    def _found(self, given: Iterable[str], modules: Dict[str, nn.Module], model: nn.Module, what: str) -> List[str]:
+        """The modules that names and patterns fit, without those inside of others."""
+        found: List[str] = []
+        for name in given:
+            fitting = [key for key in modules if fnmatchcase(key, name)]
+            if not fitting:
+                parent = name.rpartition('.')[0]
+                near = [key for key in modules if key.rpartition('.')[0] == parent]
+                raise ValueError(f'phase "{self.name}" {what} {name!r}, which the model does not have; there are '
+                                 f'{", ".join(near) or ", ".join(dict(model.named_children()))}')
+            found += fitting
+        return _outermost(found)
 
 
 @HOOKS.register_module()
@@ -41,7 +92,8 @@ class PhaseHook(Hook):
 
     A frozen module gets no gradient, is left alone by the optimizer (also by weight decay and momentum) and is in
     evaluation mode, so batch norm uses and keeps its statistics and dropout is off. What was frozen otherwise
-    (``frozen_stages`` of a backbone) stays so in every phase. After training everything is as before.
+    (``frozen_stages`` of a backbone) stays so in every phase, and is not set free by ``trainable``. After training
+    everything is as before.
 
     Args:
         phases (Sequence[dict]): Fields of :class:`Phase` each, in the order of their ``begin``; the first begins at 0,
@@ -52,7 +104,8 @@ class PhaseHook(Hook):
 
     Raises:
         ValueError: If the phases are not in order, or (when training starts) name modules, heads or labels that do not
-            exist, leave nothing to train, or cannot be had under distributed training as configured.
+            exist, leave nothing to train, are never reached, or cannot be had under distributed training as
+            configured.
 
     Note:
         Priority ``ABOVE_NORMAL``. Under distributed training set ``find_unused_parameters=True`` in the config, because
@@ -62,6 +115,9 @@ class PhaseHook(Hook):
         >>> custom_hooks = [dict(type='PhaseHook', phases=[
         ...     dict(name='new layers', frozen=('backbone', )),
         ...     dict(name='everything', begin=5)])]
+        >>> two_steps = dict(type='PhaseHook', by_epoch=False, phases=[
+        ...     dict(name='classifiers', trainable=('heads.id*', ), heads_on=('id*', )),
+        ...     dict(name='everything', begin=20000)])
     """
 
     priority = 'ABOVE_NORMAL'
@@ -84,16 +140,16 @@ class PhaseHook(Hook):
         return [phase for phase in self.phases if phase.begin <= position][-1]
 
     def before_train(self, runner) -> None:
-        """Check the phases against the model and remember what is trainable by itself."""
+        """Check the phases against the length of the training and against the model."""
+        self._check_length(runner)
         model = _network(runner)
         self._current, self._frozen = None, []
         self._trainable = {}
-        modules = dict(model.named_modules())
         for phase in self.phases:
-            self._check(phase, modules, model)
+            self._check(phase, model)
         wrapped = is_model_wrapper(runner.model)
         if wrapped and not runner.cfg.get('find_unused_parameters', False) and any(
-                phase.frozen or phase.heads_off for phase in self.phases):
+                phase.frozen or phase.trainable or phase.heads_off or phase.heads_on for phase in self.phases):
             raise ValueError('PhaseHook freezes parts of the model, and distributed training would wait for their '
                              'gradients: set find_unused_parameters=True in the config.')
 
@@ -123,14 +179,12 @@ class PhaseHook(Hook):
         model = _network(runner)
         self._release(model)
         self._current = phase
-        modules = dict(model.named_modules())
-        self._frozen = [modules[name] for name in phase.frozen]
-        self._trainable = {parameter: parameter.requires_grad
-                           for module in self._frozen for parameter in module.parameters()}
+        self._frozen, parameters = phase.frozen_in(model)
+        self._trainable = {parameter: parameter.requires_grad for parameter in parameters}
         for parameter in self._trainable:
             parameter.requires_grad_(False)
             parameter.grad = None  # or the optimizer would apply it
-        model.heads_off = frozenset(phase.heads_off)
+        model.heads_off = frozenset(phase.off_among(_heads(model)))
         runner.logger.info(f'Phase "{phase.name}" from epoch {runner.epoch + 1}, iteration {runner.iter + 1}: '
                            f'{_description(phase)}')
 
@@ -142,23 +196,49 @@ class PhaseHook(Hook):
         self._trainable, self._frozen, self._current = {}, [], None
         model.heads_off = frozenset()
 
+    def _check_length(self, runner) -> None:
+        """Refuse a last phase that is never reached."""
+        last = self.phases[-1]
+        by_iterations = isinstance(runner.train_loop, IterBasedTrainLoop)
+        if len(self.phases) == 1 or not (self.by_epoch or by_iterations or self.cycle is None):
+            return  # iterations of an epoch may change from round to round
+        if self.by_epoch and by_iterations:
+            raise ValueError(f'phase "{last.name}" begins at epoch {last.begin} (by_epoch=True), and a training by '
+                             f'iterations (max_iters={runner.max_iters}) is in its first epoch to the end: set '
+                             'by_epoch=False of PhaseHook and count begin in iterations')
+        unit, end = ('epoch', runner.max_epochs) if self.by_epoch else ('iteration', runner.max_iters)
+        if last.begin >= end:
+            limit = 'max_epochs' if self.by_epoch else 'max_iters'
+            raise ValueError(f'phase "{last.name}" begins at {unit} {last.begin} (counted from 0, by_epoch='
+                             f'{self.by_epoch}), and the training ends before it, {limit}={end}: let begin be smaller, '
+                             'train longer, or leave this phase out')
+
     @staticmethod
-    def _check(phase: Phase, modules: Dict[str, nn.Module], model: nn.Module) -> None:
-        for name in phase.frozen:
-            if name not in modules or not name:
-                parent = name.rpartition('.')[0]
-                near = [key for key in modules if key and key.rpartition('.')[0] == parent]
-                raise ValueError(f'phase "{phase.name}" freezes {name!r}, which the model does not have; there are '
-                                 f'{", ".join(near) or ", ".join(dict(model.named_children()))}')
-        heads = list(getattr(model, 'heads', {}))
-        unknown = [name for name in phase.heads_off if name not in heads]
-        if unknown:
-            raise ValueError(f'phase "{phase.name}" switches off the heads {unknown}; the model has {heads}')
-        if heads and set(phase.heads_off) == set(heads):
+    def _check(phase: Phase, model: nn.Module) -> None:
+        _, frozen = phase.frozen_in(model)
+        heads = _heads(model)
+        if phase.off_among(heads) == heads and heads:
             raise ValueError(f'phase "{phase.name}" switches off all heads, {heads}: nothing would be trained')
-        frozen = {id(p) for name in phase.frozen for p in modules[name].parameters()}
-        if not any(p.requires_grad and id(p) not in frozen for p in model.parameters()):
-            raise ValueError(f'phase "{phase.name}" freezes {list(phase.frozen)}: nothing is left to train')
+        kept = {id(p) for p in frozen}
+        if not any(p.requires_grad and id(p) not in kept for p in model.parameters()):
+            named = f'freezes {list(phase.frozen)}' if phase.trainable is None else f'trains {list(phase.trainable)}'
+            raise ValueError(f'phase "{phase.name}" {named}: nothing is left to train')
+
+
+def _heads(model: nn.Module) -> List[str]:
+    return list(getattr(model, 'heads', {}))
+
+
+def _within(name: str, other: str) -> bool:
+    """Whether a module is another one or inside of it, by their dotted names."""
+    return name == other or name.startswith(f'{other}.')
+
+
+def _outermost(names: Iterable[str]) -> List[str]:
+    """Names without those inside of others, and each once."""
+    names = dict.fromkeys(names)
+    return [name for name in names
+            if not any(character == '.' and name[:place] in names for place, character in enumerate(name))]
 
 
 def _network(runner) -> nn.Module:
@@ -175,8 +255,12 @@ def _parse(phases: Sequence[Dict[str, Any]]) -> List[Phase]:
             raise ValueError(f'phase {number} has unknown fields {unknown}; known: {list(Phase.__dataclass_fields__)}')
         if number and 'begin' not in fields:
             raise ValueError(f'phase {number} needs a begin; only the first begins at 0 by itself')
+        for one, other in (('frozen', 'trainable'), ('heads_off', 'heads_on')):
+            if fields.get(one) is not None and fields.get(other) is not None:
+                raise ValueError(f'phase {number} has {one} and {other}, of which each says the other')
         phase = Phase(fields.get('name', f'{number + 1}'), fields.get('begin', 0), _names(fields, 'frozen') or (),
-                      _names(fields, 'heads_off') or (), _names(fields, 'labels'))
+                      _names(fields, 'trainable'), _names(fields, 'heads_off') or (), _names(fields, 'heads_on'),
+                      _names(fields, 'labels'))
         bad = sorted(set(phase.labels or ()) - set(LABEL_SOURCES))
         if bad or phase.labels == ():
             raise ValueError(f'labels of phase "{phase.name}" must be among {LABEL_SOURCES}, got {phase.labels}')
@@ -196,6 +280,10 @@ def _names(fields: Dict[str, Any], key: str) -> Optional[Tuple[str, ...]]:
 
 def _description(phase: Phase) -> str:
     parts = [f'frozen: {", ".join(phase.frozen) or "nothing"}']
+    if phase.trainable is not None:
+        parts = [f'frozen: all but {", ".join(phase.trainable)}']
+    if phase.heads_on is not None:
+        parts.append(f'heads on: {", ".join(phase.heads_on)}')
     if phase.heads_off:
         parts.append(f'heads off: {", ".join(phase.heads_off)}')
     if phase.labels is not None:

@@ -20,7 +20,7 @@ from mmreid.engine.pseudo_rounds import (
     is_saturated,
 )
 from mmreid.engine.runner.loops import EpochTrainLoop
-from mmreid.pseudo_labels import PseudoLabels, label_quality
+from mmreid.pseudo_labels import PseudoLabels, camera_mixing, label_quality
 from mmreid.registry import HOOKS, TASK_UTILS
 from mmreid.utils.checkpoint import CheckpointError
 
@@ -242,7 +242,7 @@ class PseudoLabelHook(Hook):
             try:
                 given = torch.as_tensor(feats.feats).to(device) if device.type == 'cuda' else feats.feats
                 result = self.labeller(given, feats.camids)
-                found[0] = self._report(runner, number, result, feats.pids)
+                found[0] = self._report(runner, number, result, feats.pids, feats.camids)
             except Exception as error:  # whatever it is, no other process is to wait for labels that do not come
                 failure, found[1] = error, str(error) or type(error).__name__
         broadcast_object_list(found)
@@ -252,18 +252,27 @@ class PseudoLabelHook(Hook):
             raise PseudoLabelError(f'round {number}: {found[1]}') from failure
         return result, found[0]
 
-    def _report(self, runner, number: int, result: PseudoLabels, pids: np.ndarray) -> Dict[str, Any]:
+    def _report(self, runner, number: int, result: PseudoLabels, pids: np.ndarray,
+                camids: np.ndarray) -> Dict[str, Any]:
         """Log a labelling; returns its record."""
         record = dict(result.info)
-        known = np.asarray(pids) >= 0
-        if known.any():
+        several = len(np.unique(camids)) > 1
+        if several:
+            record.update(camera_mixing(result.labels, result.mask, camids))
+        if (np.asarray(pids) >= 0).any():
             record['quality'] = label_quality(result.labels, result.mask, pids)
+            if several:
+                mixing = camera_mixing(result.labels, result.mask, camids, pids)
+                record['quality'].update({key: mixing[key] for key in ('cross_precision', 'cross_recall')})
         size = record['selected_size']
         text = (f'Round {number}: {record["num_selected"]:,} of {record["num_images"]:,} images selected '
                 f'({100 * record["fraction"]:.1f} %), {record["num_clusters"]:,} clusters of {size["min"]} to '
                 f'{size["max"]} selected images (median {size["median"]:g})')
         if 'iterations' in record:
             text += f'; k-means {record["iterations"]} iterations, inertia {record["inertia"]:.6g}'
+        if several:
+            text += (f'; {record["cameras_per_cluster"]:.2f} cameras a cluster, {100 * record["single_camera"]:.0f} % '
+                     'of a single one')
         if 'quality' in record:
             text += '; ' + ', '.join(f'{name} {value:.3f}' for name, value in record['quality'].items()
                                      if isinstance(value, float))

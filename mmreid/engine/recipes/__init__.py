@@ -3,5 +3,6 @@
 from .errors import RecipeError
 from .recipe import Recipe, Stage, load_recipe
 from .running import RecipeRun, run_recipe
+from .split_run import SplitsRun
 
-__all__ = ['Recipe', 'RecipeError', 'RecipeRun', 'Stage', 'load_recipe', 'run_recipe']
+__all__ = ['Recipe', 'RecipeError', 'RecipeRun', 'SplitsRun', 'Stage', 'load_recipe', 'run_recipe']

@@ -29,12 +29,16 @@ class Network:
     feature_length: Optional[int]
 
     def follow(self, size: Tuple[int, int]) -> None:
-        """Follow an image of another size through the network, without its heads.
+        """Follow an image of another size through the network, as far as its feature needs it.
 
         Raises:
             Exception: Whatever applying it raises.
         """
-        _embeddings(self.module, size)
+        if not hasattr(self.module, 'extract_feature'):
+            _embeddings(self.module, size)
+            return
+        with torch.no_grad():
+            self.module.extract_feature(_empty_image(self.module, size))
 
 
 def inspect_network(model: Mapping[str, Any], size: Tuple[int, int]) -> Network:
@@ -109,9 +113,12 @@ def _embeddings(module: nn.Module, size: Tuple[int, int]) -> Optional[Mapping[st
     """What a network makes of an empty image; None if it is of another kind."""
     if not hasattr(module, 'feature_key'):
         return None
-    device = next((weight.device for weight in module.parameters()), None)
     with torch.no_grad():
-        return module(torch.zeros(1, 3, *size, device=device), mode='tensor')
+        return module(_empty_image(module, size), mode='tensor')
+
+
+def _empty_image(module: nn.Module, size: Tuple[int, int]) -> torch.Tensor:
+    return torch.zeros(1, 3, *size, device=next((weight.device for weight in module.parameters()), None))
 
 
 def _apply_head(head: ReIDHead, feats: Mapping[str, torch.Tensor]) -> None:

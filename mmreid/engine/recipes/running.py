@@ -15,7 +15,7 @@ from .definition import changes, definition
 from .errors import RecipeError
 from .evaluation import StageEvaluation
 from .processes import announced_world_size, on_first
-from .recipe import Stage, read_recipe
+from .recipe import Recipe, Stage, read_recipe
 from .report import plan_text, report_text, results_table
 from .stage_config import stage_configs, tied
 from .state import RecipeState, sha256, versions
@@ -29,7 +29,7 @@ class RecipeRun:
     resumed recipe what is finished. Nothing is written before :meth:`run`.
 
     Args:
-        path (str or Path): File of the recipe.
+        path (str, Path or Recipe): File of the recipe, or one that was read or made before.
         work_dir (str or Path, optional): Folder of the recipe. Defaults to ``work_dirs/recipes/<name>``.
         resume (bool): Go on with what is in the folder. Defaults to False.
         options (Mapping[str, Any], optional): Values by dotted key for every stage, or, behind the name of a stage
@@ -41,9 +41,9 @@ class RecipeRun:
         RecipeError: If anything is wrong; all of it is listed.
     """
 
-    def __init__(self, path: Union[str, Path], work_dir: Union[str, Path, None] = None, resume: bool = False,
+    def __init__(self, path: Union[str, Path, Recipe], work_dir: Union[str, Path, None] = None, resume: bool = False,
                  options: Optional[Mapping[str, Any]] = None, amp: bool = False, launcher: str = 'none') -> None:
-        self.recipe, problems = read_recipe(path)
+        self.recipe, problems = (path, []) if isinstance(path, Recipe) else read_recipe(path)
         self.folder = Path(work_dir or Path('work_dirs') / 'recipes' / self.recipe.name)
         self.launcher = launcher
         self.configs, more = stage_configs(self.recipe, options, amp)
@@ -55,7 +55,8 @@ class RecipeRun:
         problems += checker.run()
         self.data_lines = checker.data_lines
         if problems:
-            raise RecipeError(f'Recipe {path} is refused before its first stage', list(dict.fromkeys(problems)))
+            raise RecipeError(f'Recipe {self.recipe.path} is refused before its first stage',
+                              list(dict.fromkeys(problems)))
 
     @property
     def plan(self) -> str:

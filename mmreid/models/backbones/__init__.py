@@ -2,8 +2,10 @@
 
 from .base import TapBackbone
 from .densenet import DenseNetTaps
+from .dgdnet import DGDNet
+from .googlenet import GoogLeNet
 from .mgn_resnet import MGNResNet
 from .pretrained import load_pretrained
 from .resnet import ResNetTaps
 
-__all__ = ['DenseNetTaps', 'MGNResNet', 'ResNetTaps', 'TapBackbone', 'load_pretrained']
+__all__ = ['DGDNet', 'DenseNetTaps', 'GoogLeNet', 'MGNResNet', 'ResNetTaps', 'TapBackbone', 'load_pretrained']

@@ -175,7 +175,7 @@ def _feature_length(network: EmbeddingNet, size: tuple[int, int]) -> int | None:
     try:
         with torch.no_grad():
             image = torch.zeros(1, 3, *size, device=next(network.parameters()).device)
-            return int(network.feature(network.extract_feats(image)).shape[-1])
+            return int(network.extract_feature(image).shape[-1])
     except (ValueError, RuntimeError):
         return None
     finally:

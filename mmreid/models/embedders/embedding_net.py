@@ -1,6 +1,7 @@
 """One network: backbone, neck and heads."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Collection, Sequence
 
 import torch
 from mmengine.model import BaseModel, ModuleDict
@@ -16,7 +17,8 @@ class EmbeddingNet(BaseModel):
 
     Args:
         backbone (dict): Images -> tuple of maps.
-        neck (dict): Tuple of maps -> dict of embeddings ``(N, C)``.
+        neck (dict): Tuple of maps -> dict of embeddings ``(N, C)``. If its ``forward`` has an argument ``keys``, it is
+            asked for the feature alone where nothing else is needed (:meth:`extract_feature`).
         heads (dict, optional): Name -> config of a head. Losses and logged values are named ``<name>.<value>``.
             None is enough to extract features. Defaults to None.
         data_preprocessor (dict, optional): Defaults to ``dict(type='ReIDDataPreprocessor')``.
@@ -55,6 +57,7 @@ class EmbeddingNet(BaseModel):
                              f'the total: {bad}')
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck)
+        self._neck_takes_keys = 'keys' in inspect.signature(self.neck.forward).parameters
         self.heads = ModuleDict({name: MODELS.build(head) for name, head in (heads or {}).items()})
         #: Names of heads whose losses are left out for the time being.
         self.heads_off: frozenset[str] = frozenset()
@@ -82,9 +85,18 @@ class EmbeddingNet(BaseModel):
             return self.predict(inputs, data_samples)
         raise ValueError(f"mode must be 'tensor', 'loss' or 'predict', got {mode!r}")
 
-    def extract_feats(self, inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Embeddings of a batch, by name."""
-        return self.neck(self.backbone(inputs.contiguous(memory_format=self.memory_format)))
+    def extract_feats(self, inputs: torch.Tensor, keys: Collection[str] | None = None) -> dict[str, torch.Tensor]:
+        """Embeddings of a batch, by name: all, or at least those that ``keys`` names."""
+        maps = self.backbone(inputs.contiguous(memory_format=self.memory_format))
+        return self.neck(maps) if keys is None or not self._neck_takes_keys else self.neck(maps, keys=keys)
+
+    def extract_feature(self, inputs: torch.Tensor) -> torch.Tensor:
+        """The embedding used for retrieval ``(N, C)`` of a batch, without those that only losses need.
+
+        Raises:
+            KeyError: If the neck gives no embedding named ``feature_key``.
+        """
+        return self.feature(self.extract_feats(inputs, keys=(self.feature_key, )))
 
     def loss(self, inputs: torch.Tensor, data_samples: Sequence[ReIDDataSample]) -> dict[str, torch.Tensor]:
         """Losses and logged values of all heads."""
@@ -105,7 +117,7 @@ class EmbeddingNet(BaseModel):
     def predict(self, inputs: torch.Tensor,
                 data_samples: Sequence[ReIDDataSample] | None = None) -> list[ReIDDataSample]:
         """Put the feature of every image into its sample."""
-        feats = self.feature(self.extract_feats(inputs)).float()
+        feats = self.extract_feature(inputs).float()
         samples = data_samples or [ReIDDataSample() for _ in inputs]
         return [sample.set_feature(feat) for sample, feat in zip(samples, feats, strict=True)]
 

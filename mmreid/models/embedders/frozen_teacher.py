@@ -84,7 +84,7 @@ class FrozenTeacher:
         """Features ``(N, C)`` of a normalised batch, at least float32."""
         network = self.load(inputs.device)
         self.to(inputs.device)
-        return at_least_float32(network.feature(network.extract_feats(inputs.float())))
+        return at_least_float32(network.extract_feature(inputs.float()))
 
     def to(self, device: torch.device | str) -> 'FrozenTeacher':
         """Move the network, if it is loaded."""

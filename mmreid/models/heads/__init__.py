@@ -4,5 +4,10 @@ from .base import ReIDHead
 from .classification_head import ClassificationHead
 from .head_group import HeadGroup
 from .triplet_head import TripletHead
+from .verification_head import VerificationHead
+from .verification_pairs import PairCounts, VerificationPairs, count_pairs, image_numbers, verification_pairs
 
-__all__ = ['ClassificationHead', 'HeadGroup', 'ReIDHead', 'TripletHead']
+__all__ = [
+    'ClassificationHead', 'HeadGroup', 'PairCounts', 'ReIDHead', 'TripletHead', 'VerificationHead', 'VerificationPairs',
+    'count_pairs', 'image_numbers', 'verification_pairs'
+]

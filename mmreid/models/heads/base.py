@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -35,6 +36,10 @@ class ReIDHead(BaseModule):
     def check_labels(self, labels: torch.Tensor) -> None:
         """Raise an error for labels that the head cannot use; called while they are still on the CPU."""
 
+    def batch_facts(self, labels: torch.Tensor, data_samples: Sequence[ReIDDataSample]) -> dict[str, Any]:
+        """What :meth:`loss_by_feat` of a subclass is told besides the labels ``(N,)``, found out where these are."""
+        return {}
+
     def loss(self, feats: dict[str, torch.Tensor], data_samples: Sequence[ReIDDataSample]) -> dict[str, torch.Tensor]:
         """Losses of a batch.
 
@@ -47,8 +52,9 @@ class ReIDHead(BaseModule):
         labels = stack_labels(data_samples)
         if not labels.is_cuda:  # looking at values on a GPU would wait for it
             self.check_labels(labels)
+        facts = self.batch_facts(labels, data_samples)
         outputs = self(feats[self.in_key])
-        return self.loss_by_feat(outputs, labels.to(outputs.device, non_blocking=True))
+        return self.loss_by_feat(outputs, labels.to(outputs.device, non_blocking=True), **facts)
 
 
 def stack_labels(data_samples: Sequence[ReIDDataSample]) -> torch.Tensor:

@@ -1,8 +1,13 @@
 """Metric learning on the embedding itself."""
 
-import torch
+import inspect
 
+import torch
+from torch import nn
+
+from mmreid.models.layers import PairwiseConsistentDropout
 from mmreid.models.losses import valid_anchors
+from mmreid.models.utils import at_least_float32
 from mmreid.registry import MODELS
 
 from .base import ReIDHead
@@ -18,20 +23,43 @@ class TripletHead(ReIDHead):
     Args:
         in_key (str): Which embedding to read. Defaults to ``'feat'``.
         loss (dict): Config of the loss. Defaults to ``dict(type='TripletLoss')``.
+        dropout (float): Probability of :class:`PairwiseConsistentDropout` on the embedding: each anchor draws one mask
+            for all its distances, and what is hard is found under this mask. Defaults to 0.
+        dropout_mode (str): ``'consistent'``, for a loss that takes a ``mask`` as :class:`TripletLoss` does, or
+            ``'random'``: each image has its own mask, as in ``nn.Dropout``. Defaults to ``'consistent'``.
         init_cfg (dict, optional): Initialization config. Defaults to None.
+
+    Raises:
+        ValueError: If the dropout is consistent and the loss takes no ``mask``.
     """
 
     def __init__(self,
                  in_key: str = 'feat',
                  loss: dict = dict(type='TripletLoss'),  # noqa: B006 (never changed)
+                 dropout: float = 0.0,
+                 dropout_mode: str = 'consistent',
                  init_cfg: dict | None = None) -> None:
         super().__init__(in_key, init_cfg)
+        self.dropout = PairwiseConsistentDropout(dropout, dropout_mode)
         self.loss_module = MODELS.build(loss)
+        if dropout > 0 and dropout_mode == 'consistent' and not _takes_mask(self.loss_module):
+            raise ValueError(f'{type(self.loss_module).__name__} takes no mask, which consistent dropout of '
+                             "TripletHead needs: set dropout_mode='random' or dropout=0, or take a loss whose forward "
+                             'has an argument mask, such as TripletLoss')
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
-        """Return the embedding as it is."""
-        return feat
+        """Return the embedding as it is, or with masks of the images where these are independent."""
+        return self.dropout.before_pairing(feat)
 
     def loss_by_feat(self, outputs: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Loss and number of anchors."""
-        return dict(loss_triplet=self.loss_module(outputs, labels), num_anchors=valid_anchors(labels).sum().float())
+        masks = self.dropout.masks(len(outputs), at_least_float32(outputs))  # 1 / (1 - p) is no number of bfloat16
+        # Only a loss that is asked for masks needs to take them.
+        mask = {} if masks is None else dict(mask=masks.rows(0, len(outputs)))
+        return dict(loss_triplet=self.loss_module(outputs, labels, **mask),
+                    num_anchors=valid_anchors(labels).sum().float())
+
+
+def _takes_mask(loss: nn.Module) -> bool:
+    arguments = inspect.signature(loss.forward).parameters.values()
+    return any(a.name == 'mask' or a.kind is inspect.Parameter.VAR_KEYWORD for a in arguments)

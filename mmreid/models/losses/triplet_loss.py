@@ -9,6 +9,8 @@ from torch import nn
 from mmreid.registry import MODELS
 from mmreid.utils import pairwise_distance
 
+from .masked_distance import masked_distance
+
 
 def _pair_masks(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Boolean ``(N, N)`` masks of positive pairs (without self) and of negative pairs; rows of -1 have none."""
@@ -59,7 +61,8 @@ class TripletLoss(nn.Module):
         loss_weight (float): Factor of the loss. Defaults to 1.
 
     Shape:
-        feats ``(N, C)`` float, labels ``(N,)`` int64 -> scalar.
+        feats ``(N, C)`` float, labels ``(N,)`` int64, mask ``(N, C)`` float or None -> scalar. With a mask every
+        anchor looks at its own channels, see :func:`masked_distance`.
 
     Raises:
         ValueError: If ``margin`` is negative.
@@ -71,9 +74,11 @@ class TripletLoss(nn.Module):
             raise ValueError(f'margin must not be negative (None: soft margin), got {margin}')
         self.margin, self.metric, self.loss_weight = margin, metric, loss_weight
 
-    def forward(self, feats: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def forward(self, feats: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Compute the loss."""
-        farthest, nearest, valid = batch_hard(pairwise_distance(feats, feats, self.metric), labels)
+        dist = pairwise_distance(feats, feats, self.metric) if mask is None else masked_distance(
+            feats, mask, self.metric)
+        farthest, nearest, valid = batch_hard(dist, labels)
         gap = farthest - nearest
         losses = F.softplus(gap) if self.margin is None else F.relu(gap + self.margin)
         return self.loss_weight * losses.masked_fill(~valid, 0).sum() / valid.sum().clamp(min=1)

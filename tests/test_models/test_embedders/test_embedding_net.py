@@ -134,3 +134,25 @@ def test_bad_configs():
         MODELS.build(config(feature_key='f')).predict(torch.randn(2, 3, 32, 16))
     with pytest.raises(KeyError, match='PTLNeck'):
         MODELS.build(config(neck=dict(type='PTLNek')))
+
+
+def test_prediction_asks_the_neck_for_the_feature_alone():
+    """Small test images, and no auxiliary branch that runs; frozen in evaluation mode, its heads are still trained."""
+    aux = dict(type='ClassificationHead', in_channels=8, num_classes=2)
+    net = MODELS.build(dict(
+        type='EmbeddingNet', backbone=dict(type='ResNetTaps', depth=18, out_indices=(3, 4, 5)),
+        neck=dict(type='DTLNeck', in_channels=(128, 256, 512), aux_cfg=dict(feat_channels=8, mid_channels=4)),
+        heads=dict(id=dict(aux, in_channels=512), id_aux1=dict(aux, in_key='aux1')))).eval()
+    ran = []
+    net.neck.auxiliary['aux1'].register_forward_hook(lambda *_: ran.append('aux1'))
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        feats = net.extract_feats(images)
+        assert set(feats) == set(net(images, mode='tensor')) == {'feat', 'aux1', 'aux2'} and len(ran) == 2
+        found = torch.stack([sample.feature for sample in net.predict(images)])
+        assert torch.equal(found, feats['feat']) and torch.equal(net.extract_feature(images), feats['feat'])
+        assert len(net.predict(torch.randn(2, 3, 32, 16))) == 2 and len(ran) == 2
+        net.feature_key = 'aux1'
+        assert torch.equal(net.extract_feature(images), feats['aux1'])
+    samples = [ReIDDataSample().set_gt_label(label) for label in (0, 1)]
+    assert {key for key in net.loss(images, samples) if 'loss' in key} == {'id.loss_ce', 'id_aux1.loss_ce'}

@@ -1,0 +1,22 @@
+# Market-1501 as in dtl_market1501.py at 128x64 (height x width), mirrored too and decoded once: for runs on a CPU.
+_base_ = './market1501_small.py'
+
+mean = (103.53, 116.28, 123.675)
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='Resize', scale=(64, 128)),  # (width, height)
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmpretrain.Translate', magnitude_range=(0, 0.05), magnitude_std='inf', prob=1.0, pad_val=mean,
+         interpolation='bilinear'),
+    dict(type='mmpretrain.Translate', magnitude_range=(0, 0.05), magnitude_std='inf', prob=1.0, pad_val=mean,
+         interpolation='bilinear', direction='vertical'),
+    dict(type='PackReIDInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=64,
+    sampler=dict(_delete_=True, type='PKSampler', num_pids=32, num_instances=2),
+    dataset=dict(pipeline=train_pipeline))
+
+val_evaluator = dict(metric='euclidean')
+test_evaluator = val_evaluator

@@ -1,0 +1,21 @@
+# Drawn pedestrians of domain 'a' at 128x64 (height x width), 16 identities x 2 pictures a batch, moved within 5 %.
+_base_ = './synthetic.py'
+
+mean = (103.53, 116.28, 123.675)
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmpretrain.Translate', magnitude_range=(0, 0.05), magnitude_std='inf', prob=1.0, pad_val=mean,
+         interpolation='bilinear'),
+    dict(type='mmpretrain.Translate', magnitude_range=(0, 0.05), magnitude_std='inf', prob=1.0, pad_val=mean,
+         interpolation='bilinear', direction='vertical'),
+    dict(type='PackReIDInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=32,
+    sampler=dict(_delete_=True, type='PKSampler', num_pids=16, num_instances=2),
+    dataset=dict(pipeline=train_pipeline))
+
+val_evaluator = dict(metric='euclidean')
+test_evaluator = val_evaluator

@@ -1,0 +1,12 @@
+"""DTL with GoogLeNet on Market-1501, SID and contrastive loss (DTL, section 3.1, worse there)."""
+
+_base_ = './googlenet_market.py'
+
+model = dict(
+    heads=dict(
+        ver=dict(loss='contrastive'),
+        ver_aux1=dict(loss='contrastive'),
+        ver_aux2=dict(loss='contrastive')))
+# What is trained is the distance of embeddings of unit length, which ranks as the cosine.
+val_evaluator = dict(metric='cosine')
+test_evaluator = val_evaluator

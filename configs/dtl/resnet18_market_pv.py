@@ -1,0 +1,10 @@
+"""DTL's losses PV with ResNet-18 on Market-1501 at 128x64, from scratch (the shape of Table 4)."""
+
+_base_ = './resnet18_market.py'
+
+model = dict(
+    heads=dict(
+        _delete_=True,
+        ver={{_base_.model.heads.ver}},
+        ver_aux1={{_base_.model.heads.ver_aux1}},
+        ver_aux2={{_base_.model.heads.ver_aux2}}))

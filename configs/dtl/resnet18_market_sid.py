@@ -1,0 +1,10 @@
+"""DTL's losses SID with ResNet-18 on Market-1501 at 128x64, from scratch (the shape of Table 4)."""
+
+_base_ = './resnet18_market.py'
+
+model = dict(
+    heads=dict(
+        _delete_=True,
+        id={{_base_.model.heads.id}},
+        id_aux1={{_base_.model.heads.id_aux1}},
+        id_aux2={{_base_.model.heads.id_aux2}}))

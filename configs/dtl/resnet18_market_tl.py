@@ -1,0 +1,10 @@
+"""DTL's losses TL with ResNet-18 on Market-1501 at 128x64, from scratch (the shape of Table 4)."""
+
+_base_ = './resnet18_market.py'
+
+model = dict(
+    heads=dict(
+        _delete_=True,
+        tri={{_base_._triplet.tri}},
+        tri_aux1={{_base_._triplet.tri_aux1}},
+        tri_aux2={{_base_._triplet.tri_aux2}}))

@@ -1,0 +1,7 @@
+"""DTL, ImageNet to CUHK03 and Market-1501 to PRID 2011, every stage in two steps (DTL, Table 3)."""
+
+_base_ = '../_base_/dtl_carry.py'
+
+stages = dict(
+    large=dict(config='../dtl/googlenet_cuhk03market.py'),
+    prid=dict(config='../dtl/googlenet_prid2011.py', init_from='large', carry={{_base_._carry}}))
