@@ -38,7 +38,8 @@ def test_every_parameter_learns(name):
     samples = [ReIDDataSample().set_gt_label(label) for label in (0, 0, 1, 1, 2)]
     for _ in range(2):  # forget gates matter from the second batch on
         model.zero_grad()
-        size = (96, 32) if 'mgn' in name else (64, 32)  # thirds of a map of stride 16
+        # Thirds of a map of stride 16; auxiliary branches pool one to 4x4.
+        size = (96, 32) if 'mgn' in name else (64, 64) if 'dtl' in name else (64, 32)
         losses = model(torch.randn(5, 3, *size, dtype=torch.float64), samples, mode='loss')
         model.parse_losses(losses)[0].backward()
     idle = [key for key, p in model.named_parameters() if p.requires_grad and not p.grad.abs().max() > 1e-9]
