@@ -1,4 +1,4 @@
-"""DTL's losses with ResNet-18 on the synthetic data, from scratch: minutes on a CPU."""
+"""DTL's losses with ResNet-18 on the synthetic data, from scratch, sized for a CPU."""
 
 _base_ = [
     '../_base_/models/dtl_resnet18.py',
