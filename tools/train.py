@@ -2,21 +2,16 @@
 """Train a model: ``python tools/train.py CONFIG``."""
 
 import argparse
-import logging
-from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
-from mmengine.logging import print_log
 
 from mmreid.engine.hooks import PseudoLabelError
-from mmreid.engine.pseudo_rounds import RoundRecords
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
 from mmreid.utils.command_line import plain_errors
 from mmreid.utils.config import ConfigError, add_common_arguments, config_from_arguments
 from mmreid.utils.distributed import close_process_group
-from mmreid.visualization import draw_rounds, read_rounds
+from mmreid.visualization import draw_finished_rounds
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -43,24 +38,11 @@ def prepare_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def plot_rounds(work_dir: str) -> None:
-    """Draw ``rounds.png`` where the training was one with pseudo labels; whatever goes wrong is only a warning."""
-    if not is_main_process() or not (Path(work_dir) / RoundRecords.FILE).is_file():
-        return
-    try:
-        path = Path(work_dir) / 'rounds.png'
-        draw_rounds({Path(work_dir).resolve().name: read_rounds(work_dir)}, path)
-        print_log(f'Drawn over the rounds: {path}', 'current')
-    except Exception as error:  # a training that is finished must not end with an error
-        print_log(f'The rounds were not drawn: {type(error).__name__}: {error}. python '
-                  f'tools/visualization/plot_rounds.py {work_dir} does it later.', 'current', logging.WARNING)
-
-
 def main(argv=None) -> None:
     with plain_errors(ConfigError, CheckpointError, FileNotFoundError, PseudoLabelError):
         cfg = prepare_config(parse_args(argv))
         RUNNERS.build(cfg).train()
-        plot_rounds(cfg.work_dir)
+        draw_finished_rounds(cfg.work_dir)
         close_process_group()
 
 

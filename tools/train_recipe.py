@@ -5,6 +5,7 @@ import argparse
 
 from mmreid.engine.recipes import RecipeRun
 from mmreid.engine.recipes.command_line import add_run_arguments, carry_out
+from mmreid.visualization import draw_finished_rounds
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -22,7 +23,8 @@ def main(argv=None) -> None:
     args = parse_args(argv)
     carry_out(args, lambda: RecipeRun(args.recipe, args.work_dir, args.resume, args.cfg_options, args.amp,
                                       args.launcher),
-              lambda run: f'{run.folder / "recipe.md"}, {run.folder / run.state.FILE}')
+              lambda run: f'{run.folder / "recipe.md"}, {run.folder / run.state.FILE}',
+              finish=lambda run: draw_finished_rounds(run.folder, stages=True))
 
 
 if __name__ == '__main__':

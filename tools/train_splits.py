@@ -5,6 +5,7 @@ import argparse
 
 from mmreid.engine.recipes import SplitsRun
 from mmreid.engine.recipes.command_line import add_run_arguments, carry_out
+from mmreid.visualization import draw_finished_rounds
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -26,7 +27,8 @@ def main(argv=None) -> None:
     args = parse_args(argv)
     carry_out(args, lambda: SplitsRun(args.config, args.splits, args.work_dir, args.resume, args.cfg_options, args.amp,
                                       args.launcher),
-              lambda run: f'{run.folder / run.FILE}, {run.folder / "recipe.md"}')
+              lambda run: f'{run.folder / run.FILE}, {run.folder / "recipe.md"}',
+              finish=lambda run: draw_finished_rounds(run.folder, stages=True))
 
 
 if __name__ == '__main__':

@@ -71,6 +71,20 @@ def test_thresholds_are_those_of_the_labeller(tmp_path, capsys, crowd, exemplar,
     assert 'Purity of the selected images' in printed and f'{sweep[0]["thresholds"][0]["fraction"]:.1%}' in printed
 
 
+@pytest.mark.parametrize('more', [('--num-clusters', 9), ('--density', '--eps', .6, '--k1', 10)])
+def test_cameras_of_the_clusters(tmp_path, capsys, crowd, more):
+    feats, pids = crowd
+    camids = np.random.default_rng(1).integers(0, 3, len(pids))
+    np.savez(tmp_path / 'f.npz', train_feats=feats, train_pids=pids, train_camids=camids)
+    printed = call(capsys, tmp_path / 'f.npz', *more, '--out', tmp_path / 'o.json')
+    entry, = json.loads((tmp_path / 'o.json').read_text())['sweep']
+    found = (DensityClusters(.6, k1=10) if more[0] == '--density' else SelfPacedKMeans(9, None))(feats)
+    members = [camids[found.labels == label] for label in range(found.num_clusters)]
+    assert entry['cameras_per_cluster'] == pytest.approx(np.mean([len(set(cameras)) for cameras in members]))
+    assert entry['single_camera'] == pytest.approx(np.mean([len(set(c)) == 1 for c in members if len(c) > 1]))
+    assert f'{entry["cameras_per_cluster"]:.2f}' in printed and f'{entry["single_camera"]:.0%}' in printed
+
+
 def test_k_means_runs_once_for_each_number(tmp_path, capsys, monkeypatch, crowd):
     from mmreid.pseudo_labels import self_paced_kmeans
     numbers, real = [], self_paced_kmeans.kmeans

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mmreid.visualization import read_rounds
+from mmreid.visualization import draw_finished_rounds, read_rounds
 from tests.test_engine.test_pseudo_labels import options
 from tests.test_engine.toy import toy_config
 
@@ -163,9 +163,12 @@ def test_training_ends_well_where_nothing_can_be_drawn(tmp_path, train):
 
 
 def test_other_trainings_leave_none(tmp_path):
-    module = tool('train')
-    module.plot_rounds(str(tmp_path))
+    draw_finished_rounds(tmp_path)
     assert not list(tmp_path.iterdir())
-    (tmp_path / 'rounds.json').write_text(json.dumps([record(1)]))
-    module.plot_rounds(str(tmp_path))
-    assert (tmp_path / 'rounds.png').is_file()
+    for folder in (tmp_path, tmp_path / 'stage'):
+        folder.mkdir(exist_ok=True)
+        (folder / 'rounds.json').write_text(json.dumps([record(1)]))
+    draw_finished_rounds(tmp_path)
+    assert (tmp_path / 'rounds.png').is_file() and not (tmp_path / 'stage' / 'rounds.png').exists()
+    draw_finished_rounds(tmp_path, stages=True)
+    assert (tmp_path / 'stage' / 'rounds.png').is_file()

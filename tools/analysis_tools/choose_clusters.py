@@ -26,7 +26,7 @@ from mmreid.engine.pseudo_rounds import extract_pool
 from mmreid.evaluation import FeatureFileError, read_features
 from mmreid.evaluation.retrieval_data import SPLITS, Features
 from mmreid.evaluation.tables import text_table
-from mmreid.pseudo_labels import DensityClusters, PseudoLabels, SelfPacedKMeans, label_quality
+from mmreid.pseudo_labels import DensityClusters, PseudoLabels, SelfPacedKMeans, camera_mixing, label_quality
 from mmreid.pseudo_labels.exemplars import EXEMPLARS, SELECTS, select_images
 from mmreid.pseudo_labels.kmeans import BACKENDS
 from mmreid.pseudo_labels.selection_curve import (
@@ -48,7 +48,8 @@ QUALITY = ('purity', 'pair_f')
 #: Values of eps around the labeller's own.
 EPS = (.4, .5, .6, .7)
 COLUMNS = ('num_clusters', 'eps', 'threshold', 'fraction', 'num_selected', 'only_exemplars', 'clusters_alive',
-           'smallest', 'median', 'largest', 'singletons', 'noise', 'iterations', 'inertia', *QUALITY)
+           'smallest', 'median', 'largest', 'singletons', 'cameras_per_cluster', 'single_camera', 'noise', 'iterations',
+           'inertia', *QUALITY)
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -158,12 +159,12 @@ def labellers(args: argparse.Namespace, count: Optional[int]) -> list[Union[Self
     return made
 
 
-def sweep_thresholds(labeller: SelfPacedKMeans, feats: torch.Tensor, pids: Optional[np.ndarray],
+def sweep_thresholds(labeller: SelfPacedKMeans, feats: torch.Tensor, pids: Optional[np.ndarray], camids: np.ndarray,
                      thresholds: list[float]) -> dict[str, Any]:
     """One run of k-means, and what each threshold selects of it."""
     found = labeller(feats)
     labels = torch.from_numpy(found.labels).to(feats.device)
-    entry = dict(num_clusters=labeller.num_clusters, **sizes(found), iterations=found.info['iterations'],
+    entry = dict(num_clusters=labeller.num_clusters, **sizes(found, camids), iterations=found.info['iterations'],
                  inertia=found.info['inertia'], converged=found.info['converged'], warnings=found.info['warnings'],
                  similarity_quantiles=found.info['similarity_quantiles'], all=quality(found.labels, None, pids),
                  thresholds=[])
@@ -188,19 +189,22 @@ def sweep_thresholds(labeller: SelfPacedKMeans, feats: torch.Tensor, pids: Optio
     return entry
 
 
-def sweep_eps(labeller: DensityClusters, feats: torch.Tensor, pids: Optional[np.ndarray]) -> dict[str, Any]:
+def sweep_eps(labeller: DensityClusters, feats: torch.Tensor, pids: Optional[np.ndarray],
+              camids: np.ndarray) -> dict[str, Any]:
     """What one value of eps finds."""
     found = labeller(feats)
-    return dict(eps=labeller.eps, fraction=found.fraction, num_selected=found.info['num_selected'], **sizes(found),
-                noise=found.info['num_unlabelled'], warnings=found.info['warnings'], reason=found.info.get('reason'),
-                **quality(found.labels, found.mask, pids))
+    return dict(eps=labeller.eps, fraction=found.fraction, num_selected=found.info['num_selected'],
+                **sizes(found, camids), noise=found.info['num_unlabelled'], warnings=found.info['warnings'],
+                reason=found.info.get('reason'), **quality(found.labels, found.mask, pids))
 
 
-def sizes(found: PseudoLabels) -> dict[str, Any]:
-    """Clusters that have images, and how many images these have."""
+def sizes(found: PseudoLabels, camids: np.ndarray) -> dict[str, Any]:
+    """Clusters that have images, how many images these have, and, with several cameras, how many cameras."""
+    mixing = camera_mixing(found.labels, None, camids) if len(np.unique(camids)) > 1 else {}
     spread, each = found.info['cluster_size'], found.info['cluster_sizes']
     return dict(clusters_alive=found.num_clusters, smallest=spread['min'], median=spread['median'],
-                largest=spread['max'], singletons=each.count(1))
+                largest=spread['max'], singletons=each.count(1),
+                **{key: None if math.isnan(value) else value for key, value in mixing.items()})
 
 
 def quality(labels: np.ndarray, mask: Optional[np.ndarray], pids: Optional[np.ndarray]) -> dict[str, Optional[float]]:
@@ -251,11 +255,13 @@ def density_text(entries: list[dict[str, Any]]) -> str:
     return '\n'.join(parts)
 
 
-SIZE_HEADER = ('clusters', 'smallest', 'median', 'largest', 'of one image')
+SIZE_HEADER = ('clusters', 'smallest', 'median', 'largest', 'of one image', 'cameras each', 'of one camera')
 
 
 def _size_cells(entry: dict[str, Any]) -> list[str]:
-    return [f'{entry[key]:g}' for key in ('clusters_alive', 'smallest', 'median', 'largest', 'singletons')]
+    cameras, single = entry.get('cameras_per_cluster'), entry.get('single_camera')
+    return [*(f'{entry[key]:g}' for key in ('clusters_alive', 'smallest', 'median', 'largest', 'singletons')),
+            'n/a' if cameras is None else f'{cameras:.2f}', 'n/a' if single is None else f'{single:.0%}']
 
 
 def _score(value: Optional[float]) -> str:
@@ -324,15 +330,15 @@ def main(argv=None) -> None:
         files = outputs(args)
         check_settings(args)
         source = read_source(args)
-        feats = source.feats.to(device)
+        feats, camids = source.feats.to(device), source.camids.numpy()
         pids = source.pids.numpy() if bool((source.pids >= 0).any()) else None
         say(f'{len(source):,} images x {feats.shape[1]:,} channels'
             + (', nobody knows who is who' if pids is None else f', {len(np.unique(pids[pids >= 0])):,} identities'))
         entries = []
         for labeller in labellers(args, len(source)):
             say(f'{labeller.describe()} ...' if args.density else f'k-means, K {labeller.num_clusters} ...')
-            entry = sweep_eps(labeller, feats, pids) if args.density else \
-                sweep_thresholds(labeller, feats, pids, args.thresholds)
+            entry = sweep_eps(labeller, feats, pids, camids) if args.density else \
+                sweep_thresholds(labeller, feats, pids, camids, args.thresholds)
             entries.append(dict(entry, num_images=len(source)))
         say(density_text(entries) if args.density else means_text(entries))
         if 'out' in files:

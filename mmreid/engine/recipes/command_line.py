@@ -3,8 +3,9 @@
 import argparse
 import os
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Optional
 
+from mmreid.engine.hooks.pseudo_label_hook import PseudoLabelError
 from mmreid.utils.checkpoint import CheckpointError
 from mmreid.utils.command_line import plain_errors, say
 from mmreid.utils.config import ConfigError
@@ -34,16 +35,18 @@ def add_run_arguments(parser: argparse.ArgumentParser, work_dir: str, resume: st
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def carry_out(args: argparse.Namespace, build: Callable[[], Any], report: Callable[[Any], str]) -> None:
+def carry_out(args: argparse.Namespace, build: Callable[[], Any], report: Callable[[Any], str],
+              finish: Optional[Callable[[Any], None]] = None) -> None:
     """Build a run, print its plan, run it unless ``--dry-run``, and print its results; mistakes end in one line.
 
     Args:
         args (Namespace): Of a parser with :func:`add_run_arguments`.
         build (Callable): Makes the run, which has ``plan``, ``run()`` and ``results``.
         report (Callable): Where the run has written its results, as text.
+        finish (Callable, optional): Called with the run when it has ended. Defaults to None.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    with plain_errors(ConfigError, CheckpointError, FileNotFoundError):
+    with plain_errors(ConfigError, CheckpointError, FileNotFoundError, PseudoLabelError):
         run = build()
         first = announced_rank(args.launcher) == 0
         if first:
@@ -51,6 +54,8 @@ def carry_out(args: argparse.Namespace, build: Callable[[], Any], report: Callab
         if args.dry_run:
             return
         run.run()
+        if finish is not None:
+            finish(run)
         if first:
             say(run.results)
             say(f'Report: {report(run)}')
