@@ -5,6 +5,7 @@ import argparse
 
 from mmengine.config import Config
 
+from mmreid.datasets.image_io import ImageReadError
 from mmreid.engine.hooks import PseudoLabelError
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
@@ -39,7 +40,7 @@ def prepare_config(args: argparse.Namespace) -> Config:
 
 
 def main(argv=None) -> None:
-    with plain_errors(ConfigError, CheckpointError, FileNotFoundError, PseudoLabelError):
+    with plain_errors(ConfigError, CheckpointError, FileNotFoundError, ImageReadError, PseudoLabelError):
         cfg = prepare_config(parse_args(argv))
         RUNNERS.build(cfg).train()
         draw_finished_rounds(cfg.work_dir)

@@ -1,6 +1,7 @@
 """What the command-line tools share: errors in one line, and outputs that are checked before anything is computed."""
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +34,14 @@ def plain_errors(*kinds: type[Exception]) -> Iterator[None]:
         if os.environ.get(DEBUG_ENV) or not isinstance(error, kinds or USER_ERRORS):
             raise
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
-        sys.exit(f'{type(error).__name__}: {text}')
+        sys.exit(f'{type(error).__name__}: {_of_worker(str(text))}')
+
+
+def _of_worker(text: str) -> str:
+    """The message of an error in a loading process, which PyTorch hands on with the traceback there."""
+    if not re.match(r'Caught \w+ in DataLoader worker process', text):
+        return text
+    return text.rstrip().rpartition('\n')[2].partition(': ')[2]
 
 
 def say(text: str) -> None:

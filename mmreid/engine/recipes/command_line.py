@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from typing import Any, Optional
 
+from mmreid.datasets.image_io import ImageReadError
 from mmreid.engine.hooks.pseudo_label_hook import PseudoLabelError
 from mmreid.utils.checkpoint import CheckpointError
 from mmreid.utils.command_line import plain_errors, say
@@ -46,7 +47,7 @@ def carry_out(args: argparse.Namespace, build: Callable[[], Any], report: Callab
         finish (Callable, optional): Called with the run when it has ended. Defaults to None.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    with plain_errors(ConfigError, CheckpointError, FileNotFoundError, PseudoLabelError):
+    with plain_errors(ConfigError, CheckpointError, FileNotFoundError, ImageReadError, PseudoLabelError):
         run = build()
         first = announced_rank(args.launcher) == 0
         if first:
