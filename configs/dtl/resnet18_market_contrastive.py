@@ -1,4 +1,4 @@
-"""SID and contrastive loss with ResNet-18 on Market-1501 at 128x64, from scratch."""
+"""SID and contrastive loss with ResNet-18 on half of Market-1501 at 128x64."""
 
 _base_ = './resnet18_market.py'
 

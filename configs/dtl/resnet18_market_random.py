@@ -1,4 +1,4 @@
-"""SID+PV with ResNet-18 on Market-1501 at 128x64, from scratch, independent dropout (the shape of Table 5)."""
+"""SID+PV with ResNet-18 on half of Market-1501 at 128x64, independent dropout (the shape of Table 5)."""
 
 _base_ = './resnet18_market.py'
 

@@ -1,4 +1,4 @@
-"""DTL's losses TL with ResNet-18 on Market-1501 at 128x64, from scratch (the shape of Table 4)."""
+"""DTL's losses TL with ResNet-18 on half of Market-1501 at 128x64 (the shape of Table 4)."""
 
 _base_ = './resnet18_market.py'
 

@@ -44,7 +44,7 @@ def test_config(name):
     assert [leaf.type for leaf in trained] == training and tested.type == testing
     assert config.test_dataloader == config.val_dataloader and config.test_evaluator == config.val_evaluator
     assert config.val_evaluator.protocols[0] == protocol and config.val_evaluator.metric == 'euclidean'
-    sampler, people = config.train_dataloader.sampler, 16 if 'synthetic' in name else 32
+    sampler, people = config.train_dataloader.sampler, 16 if size == SMALL else 32
     assert (sampler.type, sampler.num_pids, sampler.num_instances) == ('PKSampler', people, 2)
     assert config.train_dataloader.batch_size == 2 * people
     if testing not in (MARKET, DRAWN):  # one split, and the same setting, in training and test

@@ -1,4 +1,5 @@
-# Market-1501 as in dtl_market1501.py at 128x64 (height x width), mirrored too and decoded once: for runs on a CPU.
+# Market-1501 as in dtl_market1501.py at 128x64 (height x width), mirrored too and decoded once, one half of the training
+# identities, 16 x 2 images a batch: for runs on a CPU.
 _base_ = './market1501_small.py'
 
 mean = (103.53, 116.28, 123.675)
@@ -14,9 +15,9 @@ train_pipeline = [
 ]
 
 train_dataloader = dict(
-    batch_size=64,
-    sampler=dict(_delete_=True, type='PKSampler', num_pids=32, num_instances=2),
-    dataset=dict(pipeline=train_pipeline))
+    batch_size=32,
+    sampler=dict(_delete_=True, type='PKSampler', num_pids=16, num_instances=2),
+    dataset=dict(pipeline=train_pipeline, pid_fold=(0, 2)))
 
 val_evaluator = dict(metric='euclidean')
 test_evaluator = val_evaluator

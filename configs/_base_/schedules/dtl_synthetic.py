@@ -1,6 +1,6 @@
-"""DTL from scratch on the synthetic data: 400 iterations, learning rate 0.05 after a warm-up, 0.005 after 300."""
+"""DTL from scratch on the synthetic data: 400 iterations, learning rate 0.02 after a warm-up, 0.002 after 300."""
 
-_base_ = './dtl_scratch_3k.py'
+_base_ = './dtl_small.py'
 
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=20),
