@@ -231,3 +231,27 @@ def test_cuda(monkeypatch, capsys, tmp_path, config):
     run(monkeypatch, capsys, config, '--shape', 64, 32, '--batch-sizes', 256, '--device', 'cuda', '--json', file)
     batch, = json.loads(file.read_text())['models'][0]['batches']
     assert batch['forward_bytes'] >= 256 * 4 * (16 * 64 * 32 + 8 * 32 * 16)
+
+
+def test_auxiliary_branches_cost_nothing_at_test_time():
+    """What only auxiliary heads read counts in training alone; what is frozen counts nevertheless."""
+    cfg = dict(
+        type='EmbeddingNet',
+        backbone=dict(type='ResNetTaps', depth=18, out_indices=(3, 4, 5), frozen_stages=1),
+        neck=dict(type='DTLNeck', in_channels=(128, 256, 512), aux_cfg=dict(feat_channels=32, mid_channels=16)),
+        heads=dict(id=dict(type='ClassificationHead', in_channels=512, num_classes=7),
+                   id_aux1=dict(type='ClassificationHead', in_key='aux1', in_channels=32, num_classes=7)))
+    model = MODELS.build(cfg).eval()
+    wanted = [p.requires_grad for p in model.parameters()]
+    costs = get_flops.count(model, (128, 64))
+    cfg['neck'].update(aux=False, in_channels=(512, ))
+    cfg['neck'].pop('aux_cfg')
+    cfg['backbone'].update(out_indices=(5, ))
+    del cfg['heads']['id_aux1']
+    bare = get_flops.count(MODELS.build(cfg).eval(), (128, 64))
+    assert costs['params']['features'] == bare['params']['features'] == sum(
+        p.numel() for p in model.backbone.parameters())
+    assert costs['mult_adds']['features'] == bare['mult_adds']['features'] < costs['mult_adds']['training']
+    assert costs['weights_bytes'] == bare['weights_bytes'] == sum(
+        value.nbytes for value in model.backbone.state_dict().values())
+    assert [p.requires_grad for p in model.parameters()] == wanted and False in wanted

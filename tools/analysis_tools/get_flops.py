@@ -124,11 +124,15 @@ def _fill_num_classes(node: Any, num_classes: int) -> None:
 def count(model: nn.Module, shape: tuple[int, int]) -> dict[str, Any]:
     """Parameters, bytes of the weights and Mult-Adds for one image, in all and of every part.
 
-    What extracts features is everything but the heads. Parts are the modules right below the model and every head; a
-    parameter that two parts share counts in both, and once in the totals.
+    What extracts features is what the feature of an image depends on: no heads, and no auxiliary branches that only heads
+    read. Parts are the modules right below the model and every head; a parameter that two parts share counts in both, and
+    once in the totals.
     """
+    image = torch.zeros(1, 3, *shape)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        feats = model(torch.zeros(1, 3, *shape), mode='tensor')
+        feats = model(image, mode='tensor')
+    with torch.no_grad(), FlopCounterMode(display=False) as feature_counter:
+        feature_of(model, image)
     flops, root = counter.get_flop_counts(), type(model).__name__
     parts = [(name, part, _flops(flops, f'{root}.{name}', part)) for name, part in model.named_children()
              if f'{name}.' not in UNUSED]
@@ -137,16 +141,41 @@ def count(model: nn.Module, shape: tuple[int, int]) -> dict[str, Any]:
             for single in filter(lambda module: isinstance(module, ReIDHead), head.modules()):  # a group has several
                 single(feats[single.in_key])
         parts.append((f'head {name}', head, head_counter.get_total_flops()))
-    used = [(name, tensor) for name, tensor in (*model.named_parameters(), *model.named_buffers())
-            if not name.startswith(UNUSED)]
+    params, buffers = feature_tensors(model, image)
     in_heads = sum(number for name, _, number in parts if name.startswith('head '))
     return dict(
         params=dict(training=sum(p.numel() for p in model.parameters()),
-                    features=sum(p.numel() for _, p in used if isinstance(p, nn.Parameter))),
-        mult_adds=dict(training=(counter.get_total_flops() + in_heads) // 2, features=counter.get_total_flops() // 2),
+                    features=sum(p.numel() for p in params)),
+        mult_adds=dict(training=(counter.get_total_flops() + in_heads) // 2,
+                       features=feature_counter.get_total_flops() // 2),
         parts=[dict(name=name, params=sum(p.numel() for p in part.parameters()), mult_adds=number // 2)
                for name, part, number in parts],
-        weights_bytes=sum(tensor.nbytes for _, tensor in used))
+        weights_bytes=sum(tensor.nbytes for tensor in (*params, *buffers)))
+
+
+def feature_of(model: nn.Module, images: torch.Tensor) -> Any:
+    """The feature of a normalised batch, as the test loop has it computed."""
+    extract = getattr(model, 'extract_feature', None)
+    return model(images, mode='tensor') if extract is None else extract(images)
+
+
+def feature_tensors(model: nn.Module, image: torch.Tensor) -> tuple[list[nn.Parameter], list[torch.Tensor]]:
+    """Parameters that the feature depends on, and the buffers of their modules and of modules without any."""
+    every = list(model.parameters())
+    before = [parameter.requires_grad for parameter in every]
+    for parameter in every:
+        parameter.requires_grad_(True)
+    found = feature_of(model, image)
+    total = sum(value.sum() for value in (found.values() if isinstance(found, dict) else (found, )))
+    grads = torch.autograd.grad(total, every, allow_unused=True)
+    for parameter, wanted in zip(every, before):
+        parameter.requires_grad_(wanted)
+    used = {parameter for parameter, grad in zip(every, grads) if grad is not None}
+    buffers = {id(buffer): buffer for name, module in model.named_modules() if not f'{name}.'.startswith(UNUSED)
+               for key, buffer in module.named_buffers(recurse=False)
+               if not f'{name}.{key}'.lstrip('.').startswith(UNUSED)
+               and (used & set(module.parameters()) or not any(True for _ in module.parameters()))}
+    return [parameter for parameter in every if parameter in used], list(buffers.values())
 
 
 def _flops(flops: dict[str, dict], path: str, module: nn.Module) -> int:
@@ -168,7 +197,7 @@ def forward_pass(model: nn.Module, batch_size: int, shape: tuple[int, int], devi
 
     def forward() -> None:
         with torch.inference_mode(), torch.autocast(kind, torch.float16 if kind == 'cuda' else torch.bfloat16, amp):
-            model(images, mode='tensor')
+            feature_of(model, images)
 
     return forward, images
 

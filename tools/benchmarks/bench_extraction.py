@@ -84,9 +84,9 @@ def sides(args: argparse.Namespace, runner: Any) -> dict[str, Callable[[], Any]]
         model.eval()
         with torch.no_grad():
             for _ in range(whole):
-                model(images, mode='tensor')
+                model.extract_feature(images)
             if rest:
-                model(images[:rest], mode='tensor')
+                model.extract_feature(images[:rest])
 
     def extraction(workers: int) -> Callable[[], Any]:
         return lambda: extract_pool(runner, view, args.batch_size, workers)
