@@ -1,5 +1,5 @@
-"""DTL's losses SID+PV with ResNet-18 on one half of Market-1501's training identities at 128x64: a comparison that a CPU
-can run."""
+"""DTL's losses SID+PV with ResNet-18 on one half of Market-1501's training identities at 128x64: a comparison that a
+CPU can run."""
 
 _base_ = [
     '../_base_/models/dtl_resnet18.py',

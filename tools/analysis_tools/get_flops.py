@@ -124,9 +124,9 @@ def _fill_num_classes(node: Any, num_classes: int) -> None:
 def count(model: nn.Module, shape: tuple[int, int]) -> dict[str, Any]:
     """Parameters, bytes of the weights and Mult-Adds for one image, in all and of every part.
 
-    What extracts features is what the feature of an image depends on: no heads, and no auxiliary branches that only heads
-    read. Parts are the modules right below the model and every head; a parameter that two parts share counts in both, and
-    once in the totals.
+    What extracts features is what the feature of an image depends on: no heads, and no auxiliary branches that only
+    heads read. Parts are the modules right below the model and every head; a parameter that two parts share counts in
+    both, and once in the totals.
     """
     image = torch.zeros(1, 3, *shape)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

@@ -1,5 +1,5 @@
-# Market-1501 as in dtl_market1501.py at 128x64 (height x width), mirrored too and decoded once, one half of the training
-# identities, 16 x 2 images a batch: for runs on a CPU.
+# Market-1501 as in dtl_market1501.py at 128x64 (height x width), mirrored too and decoded once, one half of the
+# training identities, 16 x 2 images a batch: for runs on a CPU.
 _base_ = './market1501_small.py'
 
 mean = (103.53, 116.28, 123.675)
