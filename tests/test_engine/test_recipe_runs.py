@@ -82,6 +82,7 @@ def test_report_tells_metrics_and_lineage(finished):
     assert stages['student']['teacher_from'] == dict(stage='second', **stages['second']['checkpoint'])
     assert stages['student']['carry'] == ['backbone', 'neck']
     text = (finished / 'work' / 'recipe.md').read_text()
+    assert text.count('| 2 epochs ') == 3
     assert f'{stages["second"]["metrics"]["market1501/mAP"]:.2f}' in text
     assert f'taught by second (`second/epoch_2.pth`, sha256 {stages["second"]["checkpoint"]["sha256"][:12]})' in text
 

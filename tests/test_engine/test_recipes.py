@@ -16,7 +16,9 @@ from mmreid.engine.recipes.definition import changes, weighty_changes
 from mmreid.engine.recipes.graph import running_order
 from mmreid.engine.recipes.networks import inspect_network, misfits
 from mmreid.engine.recipes.recipe import CARRIED
+from mmreid.engine.recipes.report import results_table
 from mmreid.engine.recipes.stage_config import split_options
+from mmreid.engine.recipes.state import RecipeState
 from mmreid.utils.checkpoint import write_checkpoint
 from tests.test_engine.recipe_files import STAGES, write_recipe
 from tests.test_engine.toy import toy_config
@@ -374,3 +376,13 @@ def test_file_that_does_not_hold_a_network(tmp_path):
                         f"'{tmp_path}/part.pth', carry=('backbone',)))")
     text = refusal(path)
     assert 'missing: backbone.stem.0.bias (8,)' in text and 'backbone.stem.0.weight' not in text
+
+
+@pytest.mark.parametrize('entry, expected', [
+    (dict(epochs=3, iterations=30, seconds=6.), '3 epochs'), (dict(epochs=0, iterations=1200, seconds=6.),
+                                                              '1,200 iterations'), (dict(status='running'), '-')])
+def test_length_of_a_training_is_in_its_own_unit(tmp_path, entry, expected):
+    entry = dict(config='c.py', init_from=None, teacher_from=None, **entry)
+    header, _, row = ([cell.strip() for cell in line.split('|')]
+                      for line in results_table(RecipeState(tmp_path, dict(stages=dict(a=entry)))).split('\n'))
+    assert row[header.index('trained for')] == expected

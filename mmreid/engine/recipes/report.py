@@ -27,12 +27,12 @@ def results_table(state: RecipeState) -> str:
     entries = state.stages
     columns = list(dict.fromkeys(key for entry in entries.values() for key in entry.get('metrics') or {}
                                  if key.rsplit('/', 1)[-1] in SHOWN_METRICS))
-    rows = [['stage', 'config', 'starts from', 'teacher', 'epochs', *columns, 'minutes']]
+    rows = [['stage', 'config', 'starts from', 'teacher', 'trained for', *columns, 'minutes']]
     for name, entry in entries.items():
         metrics = entry.get('metrics') or {}
         rows.append([
             name, entry['config'], _short(entry['init_from']), _short(entry['teacher_from']),
-            str(entry.get('epochs', '-')), *(f'{metrics[key]:.2f}' if key in metrics else '-' for key in columns),
+            _length(entry), *(f'{metrics[key]:.2f}' if key in metrics else '-' for key in columns),
             f'{entry["seconds"] / 60:.1f}' if 'seconds' in entry else entry['status']])
     return _markdown(rows)
 
@@ -72,6 +72,12 @@ def _sources(stage: Stage) -> str:
     if stage.teacher_from is not None:
         text += f', taught by {stage.teacher_from}'
     return text + (', hands on its best checkpoint' if stage.checkpoint == 'best' else '')
+
+
+def _length(entry: Dict[str, Any]) -> str:
+    if not entry.get('iterations'):
+        return '-'
+    return f'{entry["epochs"]} epochs' if entry.get('epochs') else f'{entry["iterations"]:,} iterations'
 
 
 def _short(source: Optional[Dict[str, Any]]) -> str:
