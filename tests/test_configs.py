@@ -25,10 +25,13 @@ RECIPES = sorted(f'recipes/{path.name}' for path in (ROOT / 'configs' / 'recipes
 
 #: Parameters that cannot receive a gradient: regular expressions on config and parameter name, and the reason.
 EXCEPTIONS = [
+    (r'embae/.*_embedding', r'neck\.embedding\.(code|norm)\.bias', 'shifts everything alike'),
     (r'ptl/mgn_.*_released', r'neck\.(fusions\.\d|parts\.reduction)\.0\.bias', 'the batch norm behind it cancels it'),
 ]
 #: Files of weights that somebody has to give: nobody has published them.
-GIVEN_FILES = {'recipes/dtl_cuhk03market2viper_dgdnet_imagenet.py': 'checkpoints/dgdnet_imagenet.pth'}
+GIVEN_FILES = {'recipes/dtl_cuhk03market2viper_dgdnet_imagenet.py': 'checkpoints/dgdnet_imagenet.pth',
+               **{f'recipes/{path.name}': 'checkpoints/mobilenet_v1_imagenet.pth'
+                  for path in (ROOT / 'configs' / 'recipes').glob('embae_duke*.py')}}
 #: Input (height, width) by config: the smallest whose maps MGN can cut into halves and thirds, and a small one.
 SIZES = [(r'dtl/', (64, 64)), (r'(mgn/|ptl/mgn_)', (96, 32)), (r'', (64, 32))]
 
@@ -65,6 +68,13 @@ def number_of_classes(node, value):
             number_of_classes(item, value)
 
 
+def name_encoders(model):
+    """One for each data set and camera of the batch."""
+    for head in (model.heads or {}).values():
+        if head.get('nuisance', 'shared') != 'shared':
+            head.encoders = ['d0'] if head.nuisance == 'per_dataset' else ['d0_c0', 'd0_c1']
+
+
 def give_teacher(cfg, folder):
     """A student needs a trained teacher: here one like itself, with other weights."""
     teacher = dict(cfg.model.to_dict(), type='EmbeddingNet', heads=None)
@@ -79,6 +89,7 @@ def test_every_trained_parameter_gets_a_gradient(name, tmp_path):
     torch.manual_seed(0)
     cfg = load_config(str(ROOT / 'configs' / name))
     number_of_classes(cfg.model, 4)
+    name_encoders(cfg.model)
     if cfg.model.type == 'DistillationNet':
         give_teacher(cfg, tmp_path)
     cfg.model.backbone.pop('init_cfg', None)

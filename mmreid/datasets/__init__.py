@@ -23,10 +23,13 @@ from .samplers import (
                        SeededIndex,
                        ShuffleSampler,
                        SingleDatasetPKSampler,
+                       SourceTargetPKSampler,
 )
+from .source_target import SourceTargetDataset
 from .synthetic import SyntheticReID
 from .transforms import LoadImage, PackReIDInputs
 from .two_views import TwoViewDataset
+from .unlabelled import UnlabelledDataset
 from .viper import VIPeR
 from .ward import WARD
 
@@ -34,6 +37,7 @@ __all__ = [
     'CUHK01', 'CUHK03', 'DATA_ROOT_ENV', 'DomainBalancedSampler', 'DukeMTMCreID', 'EpochSampler', 'EvalSampler',
     'FolderReID', 'ImageReadError', 'LoadImage', 'MSMT17', 'Market1501', 'MergedReIDDataset', 'NamedImageDataset',
     'PKSampler', 'PRID2011', 'PackReIDInputs', 'PseudoLabelDataset', 'ReIDDataset', 'SeededIndex',
-    'ShuffleSampler', 'SingleDatasetPKSampler', 'SyntheticReID', 'TwoViewDataset', 'VIPeR', 'WARD', 'convert_to_market',
-    'export_market_layout', 'read_image', 'reid_collate', 'resolve_data_root'
+    'ShuffleSampler', 'SingleDatasetPKSampler', 'SourceTargetDataset', 'SourceTargetPKSampler', 'SyntheticReID',
+    'TwoViewDataset', 'UnlabelledDataset', 'VIPeR', 'WARD', 'convert_to_market', 'export_market_layout', 'read_image',
+    'reid_collate', 'resolve_data_root'
 ]

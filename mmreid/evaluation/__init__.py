@@ -16,6 +16,7 @@ from .functional import (
 from .metrics import FeatureDump, FeatureMetric, ReIDMetric
 from .post_processing import (
                          PCA,
+                         DictionaryCodes,
                          DropJunk,
                          FeatureTransform,
                          KReciprocalReRanking,
@@ -30,9 +31,9 @@ from .retrieval import evaluate_retrieval
 from .retrieval_data import Features, RetrievalData
 
 __all__ = [
-    'PCA', 'PROTOCOLS', 'Draws', 'DropJunk', 'FeatureDump', 'FeatureFileError', 'FeatureMetric', 'FeatureTransform',
-    'Features', 'KReciprocalReRanking', 'L2Normalize', 'MultiQuery', 'PostProcessor', 'Protocol', 'ProtocolResult',
-    'QueryExpansion', 'ReIDMetric', 'RetrievalData', 'RetrievalReport', 'evaluate_distances', 'evaluate_protocols',
-    'evaluate_ranking', 'evaluate_retrieval', 'get_protocol', 'k_reciprocal_rerank', 'pool_multi_query',
-    'read_features', 'write_features'
+    'PCA', 'PROTOCOLS', 'DictionaryCodes', 'Draws', 'DropJunk', 'FeatureDump', 'FeatureFileError', 'FeatureMetric',
+    'FeatureTransform', 'Features', 'KReciprocalReRanking', 'L2Normalize', 'MultiQuery', 'PostProcessor', 'Protocol',
+    'ProtocolResult', 'QueryExpansion', 'ReIDMetric', 'RetrievalData', 'RetrievalReport', 'evaluate_distances',
+    'evaluate_protocols', 'evaluate_ranking', 'evaluate_retrieval', 'get_protocol', 'k_reciprocal_rerank',
+    'pool_multi_query', 'read_features', 'write_features'
 ]

@@ -77,6 +77,10 @@ QUANTITIES = (
     Quantity(('quality', 'cross_precision'), 'precision of pairs across cameras', 'x-cam precision'),
     Quantity(('quality', 'cross_recall'), 'recall of pairs across cameras', 'x-cam recall'),
     Quantity(('cameras_per_cluster', ), 'cameras of a cluster', 'cameras'),
+    Quantity(('quality', 'label_precision'), 'precision of labels from the anchor camera', 'label precision'),
+    Quantity(('quality', 'feature_label_precision'), 'precision of labels by features', 'by features'),
+    Quantity(('agreement', ), 'labels that features and codes share (%)', 'agreement %', scale=100, form='.1f'),
+    Quantity(('dictionary', 'objective'), 'objective of the dictionary', 'objective', form='.6g'),
 )
 
 

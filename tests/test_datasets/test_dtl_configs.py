@@ -30,10 +30,79 @@ EXPECTED = {
     'dtl_cuhk01': (['CUHK01'], 'CUHK01', BIG, 'cuhk01'), 'dtl_cuhk01_871': (['CUHK01'], 'CUHK01', BIG, 'cuhk01-100'),
     'dtl_synthetic': ([DRAWN], DRAWN, SMALL, 'market1501'), 'dtl_synthetic_b': ([DRAWN], DRAWN, SMALL, 'market1501'),
 }
+#: Small data sets: what is trained on without labels, alone or beside CUHK03 and Market-1501.
+TARGETS = ('viper', 'prid2011', 'cuhk01')
+WITHOUT_LABELS = {f'dtl_{name}_unlabelled': name for name in TARGETS}
+WITH_SOURCE = {f'dtl_cuhk03market2{name}': name for name in TARGETS}
+#: What these build on, of no use by itself.
+SHARED = {'dtl_cuhk03market2target'}
 
 
 def test_all_are_here():
-    assert {path.stem for path in BASES.glob('dtl_*.py')} == set(EXPECTED)
+    assert {path.stem for path in BASES.glob('dtl_*.py')} == {*EXPECTED, *WITHOUT_LABELS, *WITH_SOURCE, *SHARED}
+
+
+def drawn(nodes):
+    """Put drawn pedestrians in the place of data sets; parts differ."""
+    for number, leaf in enumerate(nodes):
+        kept = {key: leaf[key] for key in ('pipeline', 'split') if key in leaf}
+        leaf.clear()
+        leaf.update(kept, type=DRAWN, domain='ab'[number % 2], num_train_pids=4, num_test_pids=3, num_images=2,
+                    seed=number)
+
+
+def loaded(loader):
+    loader.update(num_workers=0, persistent_workers=False)
+    with DefaultScope.overwrite_default_scope('mmreid'):
+        return Runner.build_dataloader(loader, seed=0)
+
+
+def check_target(config, labelled):
+    """Tested as with labels, and prepared alike; returns the config of the training images of those."""
+    for key in ('val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator', 'train_pipeline'):
+        assert config[key] == labelled[key], key
+    data = dict(labelled.train_dataloader.dataset)
+    assert config.train_dataloader.dataset.pipeline == data.pop('pipeline') == labelled.train_pipeline
+    return {key: value for key, value in data.items() if key != 'split'}
+
+
+@pytest.mark.parametrize('name', WITHOUT_LABELS)
+def test_images_without_labels(name):
+    """Those of the data set with labels; drawn in their place they have no class until one is laid over them."""
+    config, labelled = (Config.fromfile(BASES / f'{stem}.py') for stem in (name, f'dtl_{WITHOUT_LABELS[name]}'))
+    inner = config.train_dataloader.dataset
+    assert inner.type == 'PseudoLabelDataset' and not inner.get('keep_labels')
+    assert inner.dataset == check_target(config, labelled) and inner.test_pipeline == config.test_pipeline
+    assert config.train_dataloader.sampler == labelled.train_dataloader.sampler
+    drawn([inner.dataset])
+    config.train_dataloader.update(batch_size=4)
+    config.train_dataloader.sampler.num_pids = 2
+    loader = loaded(config.train_dataloader)
+    assert (loader.dataset.get_labels() == -1).all() and len(loader.dataset) == loader.dataset.source.count()[
+        'train'].images
+    loader.dataset.set_labels(np.arange(len(loader.dataset)) // 2)
+    batch = next(iter(loader))
+    assert all(tuple(image.shape) == (3, *BIG) for image in batch['inputs'])
+    assert len({int(sample.gt_label) for sample in batch['data_samples']}) == 2
+
+
+@pytest.mark.parametrize('name', WITH_SOURCE)
+def test_a_source_beside_images_without_labels(name):
+    """The source of the other stages, half of each batch; the other half has no class."""
+    config, labelled = (Config.fromfile(BASES / f'{stem}.py') for stem in (name, f'dtl_{WITH_SOURCE[name]}'))
+    source = Config.fromfile(BASES / 'dtl_cuhk03market.py').train_dataloader.dataset
+    inner, sampler = config.train_dataloader.dataset, config.train_dataloader.sampler
+    assert inner.type == 'SourceTargetDataset' and inner.target == check_target(config, labelled)
+    assert inner.source == dict(type='MergedReIDDataset', datasets=source.datasets)
+    assert sampler.num_unlabelled == sampler.num_pids * sampler.num_instances == 64
+    assert config.train_dataloader.batch_size == 128
+    drawn([*inner.source.datasets, inner.target])
+    sampler.update(num_pids=2, num_unlabelled=4)
+    config.train_dataloader.update(batch_size=8)
+    batch = next(iter(loaded(config.train_dataloader)))
+    assert all(tuple(image.shape) == (3, *BIG) for image in batch['inputs'])
+    assert sorted((sample.domain, int(sample.gt_label) >= 0) for sample in batch['data_samples']) == [
+        *[(0, True)] * 4, *[(1, False)] * 4]
 
 
 @pytest.mark.parametrize('name', EXPECTED)
@@ -54,17 +123,12 @@ def test_config(name):
     for leaf in trained:
         if leaf.type == CUHK03:
             assert (leaf.protocol, leaf.box, leaf.get('val', False)) == ('classic', 'detected', False)
-    for number, leaf in enumerate(trained + [tested]):
-        kept = {key: leaf[key] for key in ('pipeline', 'split') if key in leaf}
-        leaf.clear()
-        leaf.update(kept, type=DRAWN, domain='ab'[number % 2], num_train_pids=4, num_test_pids=3, num_images=2,
-                    seed=number)
+    drawn(trained + [tested])
     for loader in (config.train_dataloader, config.val_dataloader):
-        loader.update(batch_size=4, num_workers=0, persistent_workers=False)
+        loader.update(batch_size=4)
         if 'num_pids' in loader.sampler:
             loader.sampler.num_pids = 2
-        with DefaultScope.overwrite_default_scope('mmreid'):
-            batch = next(iter(Runner.build_dataloader(loader, seed=0)))
+        batch = next(iter(loaded(loader)))
         assert all(tuple(image.shape) == (3, *size) for image in batch['inputs'])
 
 

@@ -21,6 +21,7 @@ from mmreid.engine.recipes.stage_config import split_options
 from mmreid.engine.recipes.state import RecipeState
 from mmreid.utils.checkpoint import write_checkpoint
 from tests.test_engine.recipe_files import STAGES, write_recipe
+from tests.test_engine.test_pseudo_labels import options as pseudo_options
 from tests.test_engine.toy import toy_config
 
 ROOT = Path(__file__).parents[2]
@@ -255,6 +256,20 @@ def test_identities_must_do_for_all_processes(tmp_path, monkeypatch, launcher, v
     options = {'train_dataloader.sampler': dict(sampler, num_pids=4), 'train_dataloader.batch_size': 8}
     RecipeRun(path, work_dir=tmp_path / 'work', options=options)
     assert 'num_pids=4 x 2 process(es) = 8' in refusal(path, options=options, launcher=launcher)
+
+
+def test_classes_that_come_with_the_rounds_are_not_asked_for_before(tmp_path):
+    """A PK sampler over pseudo labels has nobody to draw until the first round; over known labels it does."""
+    path = write_recipe(tmp_path, "stages = dict(a=dict(config='toy_a.py'), b=dict(config='toy_a.py', init_from='a'))")
+    sampler = dict(_delete_=True, type='PKSampler', num_pids=4, num_instances=2)
+    rounds = {f'b.{key.replace("__", ".")}': value for key, value in pseudo_options(
+        hook=dict(type='PseudoLabelHook', epochs_per_round=1)).items()}
+    rounds.update({'b.train_dataloader.sampler': sampler, 'b.train_dataloader.batch_size': 8})
+    RecipeRun(path, work_dir=tmp_path / 'work', options=rounds)
+    known = dict(rounds['b.train_dataloader.dataset']['dataset'], pipeline=toy_config('unused').pipeline,
+                 _delete_=True, num_train_pids=3)
+    text = refusal(path, options={**rounds, 'b.train_dataloader.dataset': known, 'b.custom_hooks': []})
+    assert 'PKSampler needs num_pids=4 x 1 process(es) = 4 different identities in a batch, the dataset has 3' in text
 
 
 @pytest.mark.parametrize('key', ['init_from', 'teacher_from'])

@@ -10,6 +10,7 @@ from statistics import fmean, pstdev
 import cv2
 import numpy as np
 import pytest
+from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from mmreid.engine.recipes import RecipeError, SplitsRun, load_recipe
@@ -107,6 +108,22 @@ def test_options_of_a_stage_go_to_its_copies():
     assert options_of_copies(options, copies) == {
         'viper_split0.a.b': 1, 'viper_split1.a.b': 1, 'viper_split1.c': 2, 'large.a': 3, 'train_cfg.max_epochs': 4,
         'log_level': 'INFO'}
+
+
+def test_unlabelled_images_of_the_tested_set_follow_its_split_and_the_source_does_not():
+    """One or several targets; a source of the very set that is tested keeps its split, too."""
+    viper, market = dict(type='VIPeR', split_id=0), dict(type='Market1501')
+    cuhk03 = dict(type='CUHK03', protocol='classic', split_id=0)
+
+    def keys(source, target):
+        loader = dict(dataset=dict(type='SourceTargetDataset', source=source, target=target))
+        return split_keys(Config(dict(train_dataloader=loader, test_dataloader=dict(dataset=viper))))
+
+    place, tested = 'train_dataloader.dataset.target', 'test_dataloader.dataset.split_id'
+    assert keys(dict(type='MergedReIDDataset', datasets=[cuhk03, market]), viper) == [f'{place}.split_id', tested]
+    assert keys(market, [market, viper]) == [f'{place}.1.split_id', tested]
+    assert keys(viper, dict(type='UnlabelledDataset', dataset=viper)) == [f'{place}.dataset.split_id', tested]
+    assert keys(viper, cuhk03) == [tested]
 
 
 @pytest.mark.parametrize('name, number', [

@@ -7,7 +7,7 @@ import numpy as np
 from mmreid.registry import DATA_SAMPLERS
 
 from .base import EpochSampler
-from .domains import apportion, interleave, read_domains
+from .domains import apportion, interleave, read_domains, shuffled_rounds
 
 
 @DATA_SAMPLERS.register_module()
@@ -56,13 +56,8 @@ class DomainBalancedSampler(EpochSampler):
         turns = interleave(numbers, rng)
         order = np.empty(len(turns), dtype=np.int64)
         for place, (domain, number) in enumerate(zip(present, numbers)):
-            order[turns == place] = _rounds(np.flatnonzero(domains == domain), number, rng)
+            order[turns == place] = shuffled_rounds(np.flatnonzero(domains == domain), number, rng)
         return order[:total].reshape(self.world_size, -1)[self.rank]
 
     def __len__(self) -> int:
         return self._rows_per_rank()
-
-
-def _rounds(rows: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
-    permutations = [rng.permutation(rows) for _ in range(-(-number // len(rows)))]
-    return np.concatenate(permutations)[:number]

@@ -1,4 +1,4 @@
-"""How often, and in which order, the datasets of a merged one take their turns."""
+"""How often, and in which order, the datasets of a merged one and their rows take their turns."""
 
 from collections.abc import Sequence, Sized
 
@@ -63,3 +63,9 @@ def interleave(numbers: Sequence[int], rng: np.random.Generator) -> np.ndarray:
     starts = rng.random(len(numbers))
     times = np.concatenate([(np.arange(number) + start) / number for number, start in zip(numbers, starts)])
     return np.repeat(np.arange(len(numbers)), numbers)[np.argsort(times, kind='stable')]
+
+
+def shuffled_rounds(rows: np.ndarray, number: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw ``number`` rows in rounds of all of them, each in a new order, so that none is a round ahead of another."""
+    permutations = [rng.permutation(rows) for _ in range(-(-number // len(rows)))]
+    return np.concatenate(permutations)[:number]

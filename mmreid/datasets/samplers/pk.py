@@ -38,8 +38,8 @@ class PKSampler(EpochSampler):
             short. Defaults to ``'images'``.
 
     Raises:
-        ValueError: If P or K is not positive, ``epoch_over`` is unknown, or (when iterated) there are fewer than
-            ``P * world_size`` identities.
+        ValueError: If P or K is not positive, ``epoch_over`` is unknown, or there are fewer than ``P * world_size``
+            identities (found out when iterated where no row has a label yet).
         TypeError: If the dataset has no ``get_labels``.
 
     Example:
@@ -63,7 +63,9 @@ class PKSampler(EpochSampler):
                             f'{type(dataset).__name__} has none')
         self.num_pids = num_pids
         self.num_instances = num_instances
-        self._require_enough(self._labels())
+        labels = self._labels()
+        if (labels >= 0).any():  # pseudo labels come later: then an iteration finds out
+            self._require_enough(labels)
 
     @property
     def batch_size(self) -> int:

@@ -15,9 +15,9 @@ from .pk_queues import PKQueue
 class SingleDatasetPKSampler(PKSampler):
     r"""Batches of P identities with K images each, every batch from one of several merged datasets.
 
-    *Unsupervised Transfer Learning of a Metric Embedding for Person Re-Identification* (EmbAE), section 3.3: the
-    network never sees images of two datasets at once, so that it cannot lower the loss by pushing the datasets apart,
-    and the dataset changes continuously.
+    `Metric Embedding Autoencoders for Unsupervised Cross-Dataset Transfer Learning
+    <https://arxiv.org/abs/1807.10591>`_ (EmbAE), section 3.3: the network never sees images of two datasets at once, so
+    that it cannot lower the loss by pushing the datasets apart, and the dataset changes continuously.
 
     * An epoch has ``num_rows // (P * K * world_size)`` batches a rank: the steps per epoch of the paper,
       :math:`N_\mathrm{total} / N_\mathrm{batch}`. Each dataset gets its share of them by its number of images, at

@@ -20,9 +20,10 @@ from mmreid.engine.pseudo_rounds import (
     is_saturated,
 )
 from mmreid.engine.runner.loops import EpochTrainLoop
-from mmreid.pseudo_labels import PseudoLabels, camera_mixing, label_quality
+from mmreid.pseudo_labels import PseudoLabels, camera_mixing, label_quality, neighbour_quality
 from mmreid.registry import HOOKS, TASK_UTILS
 from mmreid.utils.checkpoint import CheckpointError
+from mmreid.utils.features import Array
 
 from .checkpoint_hook import set_aside
 from .phase_hook import PhaseHook
@@ -241,7 +242,7 @@ class PseudoLabelHook(Hook):
             device = next(runner.model.parameters()).device
             try:
                 given = torch.as_tensor(feats.feats).to(device) if device.type == 'cuda' else feats.feats
-                result = self.labeller(given, feats.camids)
+                result = self._labelled(runner, number, given, feats.camids)
                 found[0] = self._report(runner, number, result, feats.pids, feats.camids)
             except Exception as error:  # whatever it is, no other process is to wait for labels that do not come
                 failure, found[1] = error, str(error) or type(error).__name__
@@ -252,10 +253,19 @@ class PseudoLabelHook(Hook):
             raise PseudoLabelError(f'round {number}: {found[1]}') from failure
         return result, found[0]
 
+    def _labelled(self, runner, number: int, feats: Array, camids: np.ndarray) -> PseudoLabels:
+        """Ask the labeller, on the main process; what else is to be done with the features is done here."""
+        return self.labeller(feats, camids)
+
+    def _title(self, runner, number: int) -> str:
+        """What a labelling is called in the log."""
+        return f'Round {number}'
+
     def _report(self, runner, number: int, result: PseudoLabels, pids: np.ndarray,
                 camids: np.ndarray) -> Dict[str, Any]:
         """Log a labelling; returns its record."""
-        record = dict(result.info)
+        record, title = dict(result.info), self._title(runner, number)
+        record.pop('neighbour_rows', None)  # one number an image is too much for a record
         several = len(np.unique(camids)) > 1
         if several:
             record.update(camera_mixing(result.labels, result.mask, camids))
@@ -264,21 +274,26 @@ class PseudoLabelHook(Hook):
             if several:
                 mixing = camera_mixing(result.labels, result.mask, camids, pids)
                 record['quality'].update({key: mixing[key] for key in ('cross_precision', 'cross_recall')})
+            neighbours = neighbours_of(result)
+            if neighbours is not None:
+                record['quality'].update(neighbour_quality(neighbours, pids, result.mask))
         size = record['selected_size']
-        text = (f'Round {number}: {record["num_selected"]:,} of {record["num_images"]:,} images selected '
+        text = (f'{title}: {record["num_selected"]:,} of {record["num_images"]:,} images selected '
                 f'({100 * record["fraction"]:.1f} %), {record["num_clusters"]:,} clusters of {size["min"]} to '
                 f'{size["max"]} selected images (median {size["median"]:g})')
-        if 'iterations' in record:
+        if 'inertia' in record:
             text += f'; k-means {record["iterations"]} iterations, inertia {record["inertia"]:.6g}'
         if several:
             text += (f'; {record["cameras_per_cluster"]:.2f} cameras a cluster, {100 * record["single_camera"]:.0f} % '
                      'of a single one')
+        if 'anchor' in record:
+            text += f'; classes from camera {record["anchor"]}, {record["selected_sizes"].count(1):,} of one image'
         if 'quality' in record:
             text += '; ' + ', '.join(f'{name} {value:.3f}' for name, value in record['quality'].items()
                                      if isinstance(value, float))
         runner.logger.info(text)
         for warning in record['warnings']:
-            runner.logger.warning(f'Round {number}: {warning}')
+            runner.logger.warning(f'{title}: {warning}')
         runner.visualizer.add_scalars({'pseudo/fraction': record['fraction'],
                                        'pseudo/clusters': record['num_clusters']}, step=number)
         return record
@@ -337,12 +352,22 @@ class PseudoLabelHook(Hook):
     def _set_aside(runner) -> None:
         """Rename what an earlier training in the same folder has left, or it would look as if it were of this one."""
         folder = Path(runner.work_dir)
-        left = [path for path in (*folder.glob('round_*.pth'), folder / OriginalWeights.FILE,
-                                  folder / RoundRecords.FILE, folder / 'rounds.png') if path.is_file()]
+        left = [path for path in (*folder.glob('round_*.pth'), *folder.glob('dictionary_round_*.npz'),
+                                  folder / OriginalWeights.FILE, folder / RoundRecords.FILE, folder / 'rounds.png')
+                if path.is_file()]
         if left and is_main_process():
             set_aside(left, runner.timestamp)
             runner.logger.warning(f'{len(left)} files of an earlier training in rounds were in {folder}. They are kept '
                                   f'with the ending .before_{runner.timestamp}.')
+
+
+def neighbours_of(result: PseudoLabels) -> Optional[np.ndarray]:
+    """Row of the image of the anchor camera that each image has its label from, int64 ``(N,)``; None where labels do
+    not come from an anchor camera (``anchor`` in ``info``)."""
+    if 'neighbour_rows' in result.info:
+        return np.asarray(result.info['neighbour_rows'], dtype=np.int64)
+    whole = len(result.exemplars) and result.exemplars.min() >= 0 and result.labels.min() >= 0
+    return result.exemplars[result.labels] if 'anchor' in result.info and whole else None
 
 
 def _nothing_to_label() -> Dict[str, Any]:

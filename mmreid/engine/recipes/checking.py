@@ -12,6 +12,7 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 
 from mmreid.datasets.base import ReIDDataset
+from mmreid.datasets.pseudo_labelled import PseudoLabelDataset
 from mmreid.models.backbones.pretrained import PREFIX
 from mmreid.registry import DATASETS, MODELS
 from mmreid.utils.checkpoint import CheckpointError, read_checkpoint, strip_prefix
@@ -119,7 +120,8 @@ class RecipeChecker:
         if not len(loader):
             raise ValueError(f'{len(dataset):,} images do not make one batch of {cfg.get("batch_size")}'
                              + (f' for each of {self.world_size} processes' if self.world_size > 1 else ''))
-        next(iter(sampler), None)  # some find out only now that there are too few identities
+        if not _is_yet_to_be_labelled(dataset):
+            next(iter(sampler), None)  # some find out only now that there are too few identities
         return loader
 
     def _dataset(self, cfg: Mapping[str, Any]) -> Any:
@@ -257,6 +259,11 @@ class RecipeChecker:
             text = f'{text}' if plain else f'{type(error).__name__}: {text}'
             missing = isinstance(error, FileNotFoundError)
             self._faults.add(stage.name, text, what, key=text.split('\n')[0] if missing else text)
+
+
+def _is_yet_to_be_labelled(dataset: Any) -> bool:
+    """Whether classes come only with the first round, so that nothing can be drawn by them before."""
+    return isinstance(dataset, PseudoLabelDataset) and not (dataset.get_labels() >= 0).any()
 
 
 def _without_cache(cfg: Any) -> Any:

@@ -77,7 +77,8 @@ def dependent_stages(recipe: Recipe, configs: Mapping[str, Config]) -> List[str]
 def split_keys(cfg: Optional[Config]) -> List[str]:
     """Dotted keys of every ``split_id`` that belongs to the data set a config is tested on; none without splits.
 
-    Data of another set that are only trained on keep their split.
+    Data of another set that are only trained on keep their split, and so does the labelled ``source`` of a
+    ``SourceTargetDataset``, whatever set it is of.
     """
     return list(_splits_set(cfg))
 
@@ -206,7 +207,7 @@ def _slots_below(node: Any, place: str) -> Iterator[Tuple[str, Mapping[str, Any]
     if isinstance(node, Mapping):
         if _number_of_splits(node):
             yield place, node
-        for key in ('dataset', 'datasets'):
+        for key in ('dataset', 'datasets', 'target'):
             yield from _slots_below(node.get(key), f'{place}.{key}')
     elif isinstance(node, (list, tuple)):
         for number, item in enumerate(node):

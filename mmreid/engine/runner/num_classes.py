@@ -1,12 +1,16 @@
-"""Filling in the number of identities that a classifier must tell apart."""
+"""Filling in what a model must know of the data: identities to tell apart, and cameras."""
 
 from typing import Any, Dict, Iterator
 
 from mmreid.utils.checkpoint import read_checkpoint
 
+from .encoders import encoder_slots, fill_encoders
+from .slots import slots_with
+
 
 def fill_num_classes(runner: Any, model_cfg: Dict) -> None:
-    """Replace every ``num_classes=None`` of a model config, in place, and check those that are stated.
+    """Replace every ``num_classes=None`` of a model config, in place, and check those that are stated; likewise
+    ``encoders`` of an autoencoder, see :func:`fill_encoders`.
 
     The number comes from the training data (which are built for it, and used for training) or, where a runner has no
     training data (testing), from the checkpoint it is to load; if that does not tell, heads are left out.
@@ -18,14 +22,20 @@ def fill_num_classes(runner: Any, model_cfg: Dict) -> None:
     Raises:
         ValueError: If the number is needed and cannot be found, or a stated one differs from the training data's.
     """
+    if runner._train_dataloader is not None and (any(class_slots(model_cfg)) or any(encoder_slots(model_cfg))):
+        diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
+        runner._train_dataloader = runner.build_dataloader(
+            runner._train_dataloader, seed=runner.seed, diff_rank_seed=diff_rank_seed)
+    _fill_classes(runner, model_cfg)
+    fill_encoders(runner, model_cfg)
+
+
+def _fill_classes(runner: Any, model_cfg: Dict) -> None:
     slots = list(class_slots(model_cfg))
     is_open = any(slot['num_classes'] is None for slot in slots)
     if not slots or (runner._train_dataloader is None and not is_open):
         return
     if runner._train_dataloader is not None:
-        diff_rank_seed = runner._randomness_cfg.get('diff_rank_seed', False)
-        runner._train_dataloader = runner.build_dataloader(
-            runner._train_dataloader, seed=runner.seed, diff_rank_seed=diff_rank_seed)
         metainfo, source = getattr(runner._train_dataloader.dataset, 'metainfo', {}), 'the training data'
     elif runner._load_from is not None:
         meta, source = read_checkpoint(runner._load_from).get('meta', {}), runner._load_from
@@ -53,15 +63,4 @@ def fill_num_classes(runner: Any, model_cfg: Dict) -> None:
 
 def class_slots(node: Any) -> Iterator[Dict]:
     """Dicts below ``node`` that have a ``num_classes``; a teacher's are its own affair."""
-    if isinstance(node, dict):
-        if 'num_classes' in node:
-            yield node
-        for key, value in node.items():
-            if key == 'heads' and isinstance(value, dict):
-                for head in value.values():  # whatever they are called
-                    yield from class_slots(head)
-            elif key != 'teacher':
-                yield from class_slots(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            yield from class_slots(value)
+    return slots_with(node, 'num_classes')

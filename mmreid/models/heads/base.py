@@ -33,6 +33,14 @@ class ReIDHead(BaseModule):
     def loss_by_feat(self, outputs: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
         """Losses and logged values from the outputs of :meth:`forward` and the labels ``(N,)`` on their device."""
 
+    def targets_of(self, data_samples: Sequence[ReIDDataSample]) -> torch.Tensor:
+        """What the outputs are compared with, ``(N,)``: the labels, unless a subclass reads something else.
+
+        Raises:
+            ValueError: If a sample has none.
+        """
+        return stack_labels(data_samples)
+
     def check_labels(self, labels: torch.Tensor) -> None:
         """Raise an error for labels that the head cannot use; called while they are still on the CPU."""
 
@@ -49,7 +57,7 @@ class ReIDHead(BaseModule):
         """
         if self.in_key not in feats:
             raise KeyError(f'{type(self).__name__} reads in_key={self.in_key!r}, the neck gives {sorted(feats)}')
-        labels = stack_labels(data_samples)
+        labels = self.targets_of(data_samples)
         if not labels.is_cuda:  # looking at values on a GPU would wait for it
             self.check_labels(labels)
         facts = self.batch_facts(labels, data_samples)

@@ -55,6 +55,9 @@ class VerificationHead(ReIDHead):
         loss_weight (float): Factor of the loss, on top of one in its config. Defaults to 1.
         margin (float): Of ``loss='contrastive'``; a dict has its own. Defaults to 1.
         ordered (bool): Whether (i, j) and (j, i) are two pairs. Defaults to True.
+        require_pairs (bool): Whether a batch with labels but without a positive or without a negative pair is an error.
+            Otherwise it contributes nothing, and the log has ``no_pairs``, 1 for such a batch (the mean of a window is
+            their share): for pseudo labels, where most classes may have one image. Defaults to True.
         chunk_size (int): Pairs whose activations are held at a time; where there are more, they are computed again in
             the backward pass. Memory and time depend on it; results do not, beyond rounding: what the chunks
             contribute to a gradient is added up in the type of the parameter, also under autocast. Defaults to 8192,
@@ -62,7 +65,8 @@ class VerificationHead(ReIDHead):
         init_cfg (dict, optional): Initialization config. Defaults to None.
 
     Raises:
-        ValueError: If an argument does not fit, or a batch has labels but no positive or no negative pair.
+        ValueError: If an argument does not fit, or a batch has labels but no positive or no negative pair (see
+            ``require_pairs``).
 
     Example:
         >>> heads = dict(
@@ -81,6 +85,7 @@ class VerificationHead(ReIDHead):
                  loss_weight: float = 1.0,
                  margin: float = 1.0,
                  ordered: bool = True,
+                 require_pairs: bool = True,
                  chunk_size: int = 8192,
                  init_cfg: dict | None = None) -> None:
         super().__init__(in_key, init_cfg)
@@ -91,6 +96,7 @@ class VerificationHead(ReIDHead):
             if value < 1:
                 raise ValueError(f'{name} of VerificationHead must be positive, got {value}')
         self.in_channels, self.ordered, self.chunk_size = in_channels, ordered, chunk_size
+        self.require_pairs = require_pairs
         self.dropout = PairwiseConsistentDropout(dropout, dropout_mode)
         self.loss_module, self.loss_weight = MODELS.build(loss), loss_weight
         self.contrastive = isinstance(self.loss_module, ContrastiveLoss)
@@ -101,12 +107,15 @@ class VerificationHead(ReIDHead):
         """Which rows show the same image (``sample_idx``) and so are no pair, and how many pairs there are.
 
         Raises:
-            ValueError: If there are labels but no positive or no negative pair.
+            ValueError: If there are labels but no positive or no negative pair, unless ``require_pairs=False``.
         """
         # Labels come on the CPU: counted there, the pairs are made on the device without waiting for it.
         labels, images = labels.cpu(), image_numbers(data_samples)
         counts = count_pairs(labels, images, self.ordered)
-        _require_both_kinds(counts, labels, images)
+        if self.require_pairs:
+            _require_both_kinds(counts, labels, images)
+        elif min(counts) == 0:
+            counts = PairCounts(0, 0)  # one kind alone cannot be balanced: no pair at all
         return dict(images=images, counts=counts)
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
@@ -146,8 +155,11 @@ class VerificationHead(ReIDHead):
         pairs = verification_pairs(labels, images, self.ordered, counts)
         total, right = self._over_pairs(self.dropout.before_pairing(outputs), pairs)
         each = max(1, len(pairs.same) // 2)  # as many of either kind
-        return dict(loss_ver=self.loss_weight * total / (2 * each), accuracy_pos=100 * right[0] / each,
-                    accuracy_neg=100 * right[1] / each, num_pairs=right.new_full((), len(pairs.same)))
+        found = dict(loss_ver=self.loss_weight * total / (2 * each), accuracy_pos=100 * right[0] / each,
+                     accuracy_neg=100 * right[1] / each, num_pairs=right.new_full((), len(pairs.same)))
+        if not self.require_pairs:
+            found['no_pairs'] = right.new_full((), float(not len(pairs.same)))
+        return found
 
     def _over_pairs(self, feats: torch.Tensor, pairs: VerificationPairs) -> tuple[torch.Tensor, torch.Tensor]:
         """Sum of the losses of all pairs, and how many positive and negative ones are told right, ``(2,)``."""
@@ -254,7 +266,8 @@ def _require_both_kinds(counts: PairCounts, labels: torch.Tensor, images: torch.
         raise ValueError(f'VerificationHead needs a positive pair, two different images of one identity; the {rows} '
                          f'labelled rows of the batch are {shown} different images of {people} identities. Use '
                          'sampler=dict(type="PKSampler", num_pids=P, num_instances=K) with num_instances >= 2 and '
-                         'batch_size=P * K (identities that have one image only form no pair).')
+                         'batch_size=P * K (identities that have one image only form no pair; where most have, as '
+                         'pseudo labels may, require_pairs=False passes over such a batch).')
     raise ValueError(f'VerificationHead needs a negative pair, images of two identities; the {rows} labelled rows of '
                      'the batch all show one. Use sampler=dict(type="PKSampler", num_pids=P, num_instances=K) with '
                      'num_pids >= 2 and batch_size=P * K.')

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mmreid.models.heads import ClassificationHead, TripletHead
+from mmreid.models.heads.base import ReIDHead
 from mmreid.structures import ReIDDataSample
 
 
@@ -50,6 +51,29 @@ def test_batch_without_labels(head):
     assert total.item() == 0 and feats.grad.abs().max() == 0
     assert all(p.grad is not None and p.grad.abs().max() == 0 for p in head.parameters())
     assert all(torch.isfinite(value) for value in losses.values())
+
+
+def test_heads_that_read_something_else_than_labels():
+    """What a subclass reads is checked and compared with; nobody asks for the labels."""
+
+    class CameraHead(ReIDHead):
+        def targets_of(self, data_samples):
+            return torch.tensor([sample.camid for sample in data_samples])
+
+        def forward(self, feat):
+            return feat.sum(1)
+
+        def check_labels(self, labels):
+            assert labels.tolist() == [3, 5]
+
+        def loss_by_feat(self, outputs, labels):
+            return dict(loss=(outputs - labels).abs().sum())
+
+    feats = dict(feat=torch.tensor([[1., 1.], [2., 2.]]))
+    unlabelled = [ReIDDataSample(metainfo=dict(camid=camid)) for camid in (3, 5)]
+    assert CameraHead().loss(feats, unlabelled)['loss'].item() == 2
+    with pytest.raises(ValueError, match='no gt_label'):
+        ClassificationHead(2, 6).loss(feats, unlabelled)
 
 
 def test_batch_of_one():

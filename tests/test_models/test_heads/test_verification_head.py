@@ -363,3 +363,27 @@ def test_a_loss_from_its_config_is_scored_as_the_named_one():
     smoothed = VerificationHead(6, hidden_channels=4, loss=dict(type='CrossEntropyLoss', label_smoothing=0.1))
     expected = smoothed.layers(query[0] - gallery[1]).detach()
     torch.testing.assert_close(smoothed.score(query, gallery)[0, 1], expected[1] - expected[0])
+
+
+@pytest.mark.parametrize('labels, images', [
+    ((0, 1, 2, 3), None),  # no positive pair
+    ((0, 0, 1, 1), (5, 5, 6, 6)),  # images that were drawn twice
+    ((4, 4, 4, 4), None),  # no negative pair
+    ((-1, -1, -1, -1), None),
+])
+def test_a_batch_without_pairs_may_be_passed_over(labels, images):
+    head = VerificationHead(3, hidden_channels=4, require_pairs=False)
+    feats = torch.randn(4, 3, requires_grad=True)
+    found = head.loss(dict(feat=feats), samples(*labels, images=images))
+    assert found['loss_ver'] == 0 and found['num_pairs'] == 0 and found['no_pairs'] == 1
+    found['loss_ver'].backward()  # connected: processes of a distributed training wait for every gradient
+    assert all(p.grad is not None and not p.grad.any() for p in (feats, *head.parameters()))
+
+
+def test_passing_over_changes_no_other_batch():
+    head, feats, found = VerificationHead(3, hidden_channels=4), torch.randn(6, 3), []
+    for head.require_pairs in (True, False):
+        torch.manual_seed(1)
+        found.append(head.loss(dict(feat=feats), samples(*LABELS)))
+    assert found[1].pop('no_pairs') == 0 and found[0].keys() == found[1].keys()
+    assert all(torch.equal(value, found[1][key]) for key, value in found[0].items())

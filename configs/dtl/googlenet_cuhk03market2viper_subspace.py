@@ -1,0 +1,8 @@
+"""DTL, the dictionary of GoogLeNet's features alone on VIPeR without labels (DTL, Table 9); one of ten splits.
+
+A stage of a recipe; run by itself, it needs load_from=FILE, the checkpoint of the stage before.
+"""
+
+_base_ = './googlenet_cuhk03market2viper_cotrain.py'
+
+default_hooks = dict(pseudo_labels=dict(fit_only=True))

@@ -1,0 +1,6 @@
+"""DTL co-training with the verification loss, too (3 : 1), between two camera networks, without labels."""
+
+_base_ = ['./resnet18_cams123_2cams456_cotrain.py', '../_base_/dtl_small_pv.py']
+
+model = dict(heads=dict(ver={{_base_._verification}}))
+train_dataloader = dict(sampler={{_base_._pairs}})

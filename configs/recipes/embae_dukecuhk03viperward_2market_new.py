@@ -1,0 +1,8 @@
+"""EmbAE, new: four datasets to Market-1501, all three steps."""
+
+_base_ = './embae_dukecuhk03viperward_2market_fix.py'
+
+stages = dict(
+    target=dict(
+        config='../embae/mobilenet_dukecuhk03viperward_2market_new.py',
+        carry=('backbone', 'neck', 'heads.ae.decoder')))

@@ -1,0 +1,12 @@
+"""EmbAE, fix: drawn pedestrians and cameras 1-3 to cameras 4-6, all three steps."""
+
+# The recipe says where weights come from, not the configs.
+_tied = dict(load_from=None, load_parts=None)
+
+stages = dict(
+    embedding=dict(config='../embae/mobilenet_syntheticcams123_embedding.py'),
+    autoencoder=dict(
+        config='../embae/mobilenet_syntheticcams123_autoencoder.py', init_from='embedding', overrides=_tied),
+    target=dict(
+        config='../embae/mobilenet_syntheticcams123_2cams456_fix.py', init_from='autoencoder',
+        carry=('backbone', 'neck', 'heads.ae'), overrides=_tied))

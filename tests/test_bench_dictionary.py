@@ -1,0 +1,19 @@
+"""The benchmark of the dictionary runs and prints what it says; no number is judged."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_dictionary():
+    command = [sys.executable, str(ROOT / 'tools/benchmarks/bench_dictionary.py'), '--images', '120',
+               '--channels', '12', '--atoms', '6', '--cameras', '3', '--ids', '20', '--max-iter', '3', '--repeats', '1']
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert '120 images x 12 channels, 3 cameras, 6 atoms' in done.stdout
+    for row in ('once: eigenvectors', 'codes, GraphSystem', 'codes, one LU a direction', 'fit'):
+        assert re.search(rf'^{row} +[\d.]+ s ', done.stdout, flags=re.M), row
+    assert float(re.search(r'largest difference ([\d.e+-]+)', done.stdout)[1]) < 1e-8
