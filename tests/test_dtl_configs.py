@@ -190,6 +190,9 @@ def test_recipes_carry_the_verification_subnet(path):
     for stage in recipe:
         if stage.init_from is not None:
             heads = load_config(str(stage.config)).model.heads
+            if stage.init_from == 'drawn':  # in place of ImageNet, from which there are no heads either
+                assert stage.carry == ('backbone', )
+                continue
             assert stage.carry == ('backbone', 'neck', *(f'heads.{key}' for key in heads if key.startswith('ver')))
             assert load_config(str(recipe.stages[stage.init_from].config)).model.heads.keys() == heads.keys()
 

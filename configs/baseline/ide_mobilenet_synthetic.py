@@ -1,5 +1,5 @@
-"""IDE with half of MobileNet on 400 people of synthetic domain a, from scratch: what small EmbAE trainings start from in
-place of ImageNet weights."""
+"""IDE with half of MobileNet on 400 people of synthetic domain a, from scratch: what small EmbAE trainings start from
+in place of ImageNet weights."""
 
 _base_ = './ide_resnet18_synthetic.py'
 

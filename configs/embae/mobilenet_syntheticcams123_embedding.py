@@ -6,3 +6,7 @@ _base_ = [
     '../_base_/schedules/embae_embedding_small.py',
     '../_base_/pseudo_label_runtime.py',
 ]
+
+# In place of ImageNet weights: drawn pedestrians, told apart by a classifier.
+load_from = 'work_dirs/baseline/ide_mobilenet_synthetic/epoch_12.pth'
+load_parts = ('backbone', )

@@ -1,10 +1,12 @@
-"""EmbAE, fix: synthetic domain a to domain b, all three steps."""
+"""EmbAE, fix: synthetic domain a to domain b, all three steps after a training on drawn pedestrians."""
 
 # The recipe says where weights come from, not the configs.
 _tied = dict(load_from=None, load_parts=None)
 
 stages = dict(
-    embedding=dict(config='../embae/mobilenet_synthetic_embedding.py'),
+    drawn=dict(config='../baseline/ide_mobilenet_synthetic.py'),
+    embedding=dict(
+        config='../embae/mobilenet_synthetic_embedding.py', init_from='drawn', carry=('backbone', ), overrides=_tied),
     autoencoder=dict(
         config='../embae/mobilenet_synthetic_autoencoder.py', init_from='embedding', overrides=_tied),
     target=dict(

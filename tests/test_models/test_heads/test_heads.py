@@ -78,7 +78,7 @@ def test_heads_that_read_something_else_than_labels():
 
 def test_batch_of_one():
     feats = dict(feat=torch.randn(1, 4))
-    with pytest.raises(ValueError, match='drop_last=True.*norm_cfg=None'):
+    with pytest.raises(ValueError, match='drop_last=True.*norm_cfg=None of the ClassificationHead'):
         ClassificationHead(4, 5, hidden_channels=(6, )).loss(feats, samples(0))
     assert torch.isfinite(ClassificationHead(4, 5).loss(feats, samples(0))['loss_ce'])
     assert ClassificationHead(4, 5, hidden_channels=(6, )).eval()(feats['feat']).shape == (1, 5)
