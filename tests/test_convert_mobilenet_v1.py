@@ -79,17 +79,25 @@ def write_h5(path, layers, group=''):
     return path
 
 
-def by_loops(layers, image):
-    """Keras' network on one image (H, W, 3): convolutions as sums over places of the kernel, TensorFlow's padding."""
+def by_loops(layers, image, keras=False):
+    """The network on one image (H, W, 3): convolutions as sums over places of the kernel.
+
+    Padding is SAME everywhere (TensorFlow-Slim), or in Keras' way: SAME but for depthwise convolutions of stride 2,
+    which have ZeroPadding2D(((0, 1), (0, 1))) in front and are VALID.
+    """
 
     def normalised(x, layer):
         gamma, beta, mean, var = (layers[f'{layer}_bn'][name] for name in NORM)
         return np.clip((x - mean) / np.sqrt(var + 1e-3) * gamma + beta, 0, 6)
 
-    def patches(x, stride):
-        sizes = [-(-n // stride) for n in x.shape[:2]]
-        total = [max((size - 1) * stride + 3 - n, 0) for size, n in zip(sizes, x.shape[:2])]
-        x = np.pad(x, [*[(t // 2, t - t // 2) for t in total], (0, 0)])
+    def patches(x, stride, at_end=False):
+        if at_end:
+            x = np.pad(x, [(0, 1), (0, 1), (0, 0)])
+            sizes = [(n - 3) // stride + 1 for n in x.shape[:2]]
+        else:
+            sizes = [-(-n // stride) for n in x.shape[:2]]
+            total = [max((size - 1) * stride + 3 - n, 0) for size, n in zip(sizes, x.shape[:2])]
+            x = np.pad(x, [*[(t // 2, t - t // 2) for t in total], (0, 0)])
         for row in range(3):
             for column in range(3):
                 rows = slice(row, row + (sizes[0] - 1) * stride + 1, stride)
@@ -99,7 +107,8 @@ def by_loops(layers, image):
     x = normalised(sum(patch @ layers['conv1']['kernel'][r, c] for r, c, patch in patches(image, 2)), 'conv1')
     for number, stride in STRIDES.items():
         kernel = layers[f'conv_dw_{number}']['depthwise_kernel'][..., 0]
-        x = normalised(sum(patch * kernel[r, c] for r, c, patch in patches(x, stride)), f'conv_dw_{number}')
+        x = normalised(sum(patch * kernel[r, c] for r, c, patch in patches(x, stride, keras and stride == 2)),
+                       f'conv_dw_{number}')
         x = normalised(x @ layers[f'conv_pw_{number}']['kernel'][0, 0], f'conv_pw_{number}')
     return x
 
@@ -112,9 +121,11 @@ def converted(source, folder):
     return backbone.eval()
 
 
-@pytest.mark.parametrize('size', [(64, 32), (45, 33)])
-@pytest.mark.parametrize('kind', ['weights.h5', 'model.h5', 'keras.npz', 'slim.npz'])
-def test_the_network_computes_what_keras_would(tmp_path, layers, kind, size):
+@pytest.mark.parametrize('kind, size', [
+    ('weights.h5', (64, 32)), ('model.h5', (64, 32)), ('keras.npz', (64, 32)), ('slim.npz', (64, 32)),
+    ('slim.npz', (45, 33))])
+def test_the_network_computes_what_keras_or_slim_would(tmp_path, layers, kind, size):
+    """Even sizes by both rules; odd ones by that of TensorFlow-Slim only."""
     source = tmp_path / kind
     if kind.endswith('.h5'):
         write_h5(source, layers, 'model_weights' if kind == 'model.h5' else '')
@@ -123,11 +134,19 @@ def test_the_network_computes_what_keras_would(tmp_path, layers, kind, size):
     else:
         np.savez(source, **slim_names(layers))
     image = np.random.default_rng(1).uniform(-1, 1, (*size, 3)).astype(np.float32)
-    expected = by_loops(layers, image)
+    expected = by_loops(layers, image, keras=kind != 'slim.npz')
     with torch.no_grad():
         found = converted(source, tmp_path)(torch.from_numpy(image).permute(2, 0, 1)[None])[0][0].permute(1, 2, 0)
     assert expected.shape == found.shape and expected.std() > 0.1 and (expected == 6).any()
     np.testing.assert_allclose(found.numpy(), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_keras_pads_otherwise_at_odd_sizes(layers):
+    """What the docstring of MobileNetV1 says: one smaller there, equal where every map has an even size."""
+    image = np.random.default_rng(1).uniform(-1, 1, (70, 64, 3)).astype(np.float32)  # rows 35, 18 or 17, 9 or 8, ...
+    slim, keras = (by_loops(layers, image, keras) for keras in (False, True))
+    assert slim.shape == (3, 2, 256) and keras.shape == (2, 2, 256)
+    np.testing.assert_array_equal(*(by_loops(layers, image[:64], keras) for keras in (False, True)))
 
 
 def test_the_program_reports_and_writes_tensors_alone(tmp_path, layers):
@@ -166,6 +185,16 @@ def test_bad_files(tmp_path, layers):
     assert 'no first convolution' in refused(tmp_path, 'other.npz', dict(a=np.zeros(3)))
     assert 'is not there' in refused(tmp_path, 'gone.h5')
     assert 'no file of plain arrays' in refused(tmp_path, 'text.npz', content=b'no')
+    np.savez(tmp_path / 'whole.npz', **whole)
+    content = (tmp_path / 'whole.npz').read_bytes()
+    flipped = bytearray(content)
+    flipped[len(flipped) // 2] ^= 255
+    for number, bad in enumerate([content[:n] for n in (0, 3, 100, len(content) // 2, len(content) - 5)] + [flipped]):
+        message = refused(tmp_path, f'damaged{number}.npz', content=bytes(bad))
+        assert 'is damaged or no file of plain arrays' in message and '\n' not in message
+    np.save(tmp_path / 'one.npy', np.zeros(3))
+    message = refused(tmp_path, 'one.npz', content=(tmp_path / 'one.npy').read_bytes())
+    assert 'one.npz holds a single array without a name (np.save)' in message and '\n' not in message
     assert 'must be a file of Keras' in refused(tmp_path, 'model.ckpt', content=b'no')
     pytest.importorskip('h5py')
     assert 'damaged or no HDF5' in refused(tmp_path, 'text.h5', content=b'no')

@@ -150,6 +150,7 @@ class ReIDDataset(BaseDataset):
             raise ValueError(f'{self._name()}: no image is left ({self._subset_text() or "the dataset is empty"})')
         if self.split == 'train':
             self._number_classes(records)
+            self._metainfo['cameras'] = self._camera_names(records)
         else:
             self._metainfo['num_classes'] = 0
             self._check_matches(records)
@@ -237,6 +238,16 @@ class ReIDDataset(BaseDataset):
             record['gt_label'] = label_of.get(record['pid'], -1)
         self._metainfo['num_classes'] = len(pids)
         self._metainfo['identities'] = f'{self.identity_space()}: {zlib.crc32(repr(pids).encode()):08x}'
+
+    def _camera_names(self, records: list[dict]) -> dict[int, dict[int, str]]:
+        """By domain and number, which camera of which dataset it is: equal numbers may be different cameras."""
+        names: dict[int, dict[int, str]] = {}
+        titles = getattr(self, 'domain_names', {})
+        found = {(record.get('domain', self.domain_id), record['camid'], record.get('source_camid', record['camid']))
+                 for record in records}
+        for domain, camid, source in sorted(found):
+            names.setdefault(domain, {})[camid] = f'{titles.get(domain, self._title())} camera {source}'
+        return names
 
     def identity_space(self) -> str:
         """Within what the raw identities are numbered; with the identities, it says who the classes are."""

@@ -40,7 +40,7 @@ class FolderReID(ReIDDataset):
       are sorted and numbered from 1: the log says so, ``pid_names`` holds the name of each number.
     * Cameras come from the list, from ``camera_pattern``, or are unknown. Where they are unknown (or all images are of
       one), ``has_cameras`` is False, unknown ones are 0, and evaluation needs ``protocols=['all']``: under the others,
-      no query has a match that counts.
+      no query has a match that counts. ``reads_cameras`` tells a single known camera from unknown ones.
     * Split. From the list, from the folders ``train``, ``query``, ``gallery``, or drawn
       (:func:`~mmreid.datasets.folder_split.draw_parts`): ``test_pid_fraction`` of the identities are for the test, of
       which one image for each camera is the query. :meth:`write_split` keeps it in a file.
@@ -95,7 +95,7 @@ class FolderReID(ReIDDataset):
         self.camera_pattern = camera_pattern
         self.test_pid_fraction, self.split_seed = test_pid_fraction, split_seed
         self.pid_names: dict[int, str] = {}
-        self.has_cameras = False
+        self.has_cameras = self.reads_cameras = False
         self._check_options(data_root)
         super().__init__(data_root=data_root, split='train' if split == 'all' else split, **kwargs)
 
@@ -173,6 +173,7 @@ class FolderReID(ReIDDataset):
             self._refuse_repetitions(images)
         images = self._find_cameras(images)
         self.has_cameras = len({image.camid for image in images}) > 1
+        self.reads_cameras = all(image.camid is not None for image in images)
         pid_of = _number_names({image.pid for image in images}, self._name())
         pids = [pid_of[image.pid] for image in images]
         people = {pid: name for name, pid in pid_of.items() if pid != JUNK_PID}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmreid.datasets import FolderReID, MergedReIDDataset, SyntheticReID
+from mmreid.datasets import FolderReID, MergedReIDDataset, SyntheticReID, UnlabelledDataset
 from mmreid.engine.runner.encoders import encoder_keys
 from mmreid.utils.checkpoint import CheckpointError, read_checkpoint
 from mmreid.utils.config import drop_training
@@ -159,6 +159,16 @@ def test_testing_takes_the_encoders_of_the_checkpoint(tmp_path, source):
     assert encoders_of(RUNNERS.build(cfg)) == ('untold', ), 'nothing tells, and nothing is trained'
 
 
+def test_testing_takes_encoders_of_its_kind_only(tmp_path):
+    """A checkpoint with one for each data set under a config with one for each camera, and the other way round."""
+    toy_runner(tmp_path / 'source', **options('per_dataset')).train()
+    for nuisance, expected in (('per_camera', ('untold', )), ('per_dataset', ('d0', ))):
+        cfg = toy_config(tmp_path, load_from=str(tmp_path / 'source/epoch_1.pth'), **options(nuisance))
+        drop_training(cfg)
+        runner = RUNNERS.build(cfg)
+        assert encoders_of(runner) == expected and runner.test()['market1501/mAP'] > 0
+
+
 # ---- data without cameras -------------------------------------------------------------------------------------------
 
 
@@ -183,6 +193,43 @@ def test_data_without_cameras(tmp_path):
     with pytest.raises(ValueError, match='FolderReID'):
         encoder_keys(merged, 'per_camera')
     assert encoder_keys(folder_data(tmp_path, camera_pattern=r'_c(\d+)'), 'per_camera') == ['d0_c0', 'd0_c1']
+
+
+def test_a_single_camera_is_a_camera(tmp_path):
+    """Two folders of one camera each, and a list that says it; evaluation goes on taking a single one for none."""
+    parts = []
+    for number in (1, 2):
+        path = tmp_path / f'place{number}/anna/1_c{number}.jpg'
+        path.parent.mkdir(parents=True)
+        write_image(path, number)
+        parts.append(FolderReID(str(tmp_path / f'place{number}'), split='all', camera_pattern=r'_c(\d+)'))
+    assert [encoder_keys(part, 'per_camera') for part in parts] == [['d0_c1'], ['d0_c2']]
+    assert not any(part.has_cameras for part in parts) and all(part.reads_cameras for part in parts)
+    assert encoder_keys(MergedReIDDataset(parts), 'per_camera') == ['d0_c1', 'd1_c4']  # numbers of the whole
+    assert encoder_keys(UnlabelledDataset(parts[1]), 'per_camera') == ['d0_c2']
+    (tmp_path / 'list.csv').write_text('path,pid,camid\nplace2/anna/1_c2.jpg,anna,0\n')
+    listed = FolderReID(str(tmp_path), split='all', annotations='list.csv')
+    assert encoder_keys(listed, 'per_camera') == ['d0_c0']
+    (tmp_path / 'list.csv').write_text('path,pid\nplace2/anna/1_c2.jpg,anna\n')
+    with pytest.raises(ValueError, match='FolderReID'):
+        encoder_keys(FolderReID(str(tmp_path), split='all', annotations='list.csv'), 'per_camera')
+
+
+def test_names_of_cameras():
+    """Those of the parts, under the numbers of the whole; the same whoever is seen."""
+    parts = [SyntheticReID(domain, 'train', num_cams=2, domain_id=number, **SMALL)
+             for domain, number in (('a', 4), ('b', 1))]
+    merged = MergedReIDDataset(parts)
+    expected = {}
+    for row in range(len(merged)):
+        info = merged.get_data_info(row)
+        name = f'SyntheticReID({"a" if info["domain"] == 4 else "b"}) camera {info["source_camid"]}'
+        assert expected.setdefault((info['domain'], info['camid']), name) == name
+    assert len(expected) == 4
+    for dataset in (merged, UnlabelledDataset(parts), MergedReIDDataset([merged])):
+        found = dataset.metainfo['cameras']
+        assert {(domain, camid): name for domain, names in found.items() for camid, name in names.items()} == expected
+    assert parts[1].metainfo['cameras'] == {1: {1: 'SyntheticReID(b) camera 1', 2: 'SyntheticReID(b) camera 2'}}
 
 
 def test_unknown_cameras_and_foreign_data_sets():

@@ -20,11 +20,13 @@ with the result as
     model.data_preprocessor = dict(type='ReIDDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3)
 
 with ``width_multiplier`` where it is not 1: the weights expect images of -1 ... 1 in RGB order, ReLU6, the padding of
-TensorFlow and an eps of 1e-3, which are the backbone's defaults.
+TensorFlow-Slim (at even sizes also that of Keras) and an eps of 1e-3, which are the backbone's defaults.
 """
 
 import argparse
 import re
+import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -71,10 +73,13 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f'{path} is not there')
     if path.suffix == '.npz':
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with open(path, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
                 return dict(arrays)
-        except (OSError, ValueError, EOFError) as error:
-            raise ValueError(f'{path} is no file of plain arrays that np.savez wrote: {error}') from error
+        except TypeError:  # what np.load returns is no file of arrays
+            raise ValueError(f'{path} holds a single array without a name (np.save), and np.savez writes one for each '
+                             'variable, see --help') from None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f'{path} is damaged or no file of plain arrays that np.savez wrote: {error}') from error
     if path.suffix not in ('.h5', '.hdf5'):
         raise ValueError(f'{path} must be a file of Keras (.h5) or of arrays (.npz); checkpoints of TensorFlow are '
                          'exported as arrays first, see --help')

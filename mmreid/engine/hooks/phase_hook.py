@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -138,6 +138,14 @@ class PhaseHook(Hook):
         if self.cycle is not None:
             position %= self.cycle
         return [phase for phase in self.phases if phase.begin <= position][-1]
+
+    def frozen_throughout(self, model: nn.Module) -> Set[nn.Parameter]:
+        """Parameters of a network that no phase trains.
+
+        Raises:
+            ValueError: If a name or a pattern of a phase fits none of its modules.
+        """
+        return set.intersection(*(set(phase.frozen_in(model)[1]) for phase in self.phases))
 
     def before_train(self, runner) -> None:
         """Check the phases against the length of the training and against the model."""

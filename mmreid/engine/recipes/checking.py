@@ -1,6 +1,7 @@
 """Everything that can be known to be wrong with a recipe before its first stage runs."""
 
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,16 @@ from torch.utils.data import DataLoader
 from mmreid.datasets.base import ReIDDataset
 from mmreid.datasets.pseudo_labelled import PseudoLabelDataset
 from mmreid.models.backbones.pretrained import PREFIX
-from mmreid.registry import DATASETS, MODELS
+from mmreid.models.heads.embae_head import UNTOLD
+from mmreid.registry import DATASETS, HOOKS, MODELS
 from mmreid.utils.checkpoint import CheckpointError, read_checkpoint, strip_prefix
 from mmreid.utils.config import ConfigError
 from mmreid.utils.weights import listed
 
+from ..hooks.phase_hook import PhaseHook
+from ..runner.encoders import encoder_slots, fill_from_data, untrained_encoders
 from ..runner.load_state import in_parts
+from ..runner.loops import require_batches
 from ..runner.num_classes import class_slots
 from ..runner.reid_runner import _CLASSIFIER, ReIDRunner
 from .components import rehearsed
@@ -31,6 +36,8 @@ from .stage_config import tied
 
 #: What student and teacher must have in common.
 _NORMALISATION = ('mean', 'std', 'bgr_to_rgb')
+#: In the name of a weight, the encoder of a head that has not been told which it has.
+_UNTOLD = f'.nuisance.{UNTOLD}.'
 #: Used where no image tells the size: that of the PTL paper.
 _SIZE = (256, 128)
 
@@ -117,9 +124,7 @@ class RecipeChecker:
         sampler = loader.batch_sampler.sampler
         if hasattr(sampler, 'world_size'):  # the processes have not met yet, so it believes to be alone
             sampler.world_size = self.world_size
-        if not len(loader):
-            raise ValueError(f'{len(dataset):,} images do not make one batch of {cfg.get("batch_size")}'
-                             + (f' for each of {self.world_size} processes' if self.world_size > 1 else ''))
+        require_batches(loader, self.world_size)
         if not _is_yet_to_be_labelled(dataset):
             next(iter(sampler), None)  # some find out only now that there are too few identities
         return loader
@@ -163,8 +168,10 @@ class RecipeChecker:
             if cfg is None or not cfg.get('model'):
                 return None
             with self._noting(stage, 'its model'):
-                number = getattr(self._known_dataset(cfg), 'metainfo', {}).get('num_classes')
-                model = _with_classes(cfg.model.to_dict(), number)
+                dataset = self._known_dataset(cfg)
+                model = _with_classes(cfg.model.to_dict(), getattr(dataset, 'metainfo', {}).get('num_classes'))
+                for slot in encoder_slots(model) if dataset is not None else ():
+                    fill_from_data(slot, dataset)
                 size = self._image_size(cfg) or _SIZE
                 key = canonical_text([model, size])
                 if key not in self._inspected:
@@ -182,14 +189,29 @@ class RecipeChecker:
             if network is None or given is None:
                 return
             own = network.module.state_dict()
-            found = misfits(own, given, stage.carry)
+            told = not any(_UNTOLD in key for key in (*own, *given))
+            found = misfits(own, given, stage.carry) if told else misfits(
+                _with_one_encoder(own), _with_one_encoder(given), stage.carry)
             if found:
                 raise ValueError(f'the parts that are carried do not fit:\n{listed(found)}')
+            if told:
+                self._check_encoders(stage, network, own, given)
             ours = self._identities(self.configs[stage.name])
             named = [key for key in own if _CLASSIFIER.search(key) and in_parts(key, stage.carry or ())]
             if named and None not in (ours, identities) and ours != identities:
                 raise ValueError(f'{named[0]} is a classifier of other people than those this stage trains on; leave '
                                  'it out of carry')
+
+    def _check_encoders(self, stage: Stage, network: Network, own: Mapping[str, torch.Tensor],
+                        given: Mapping[str, torch.Tensor]) -> None:
+        """Refuse nuisance encoders that would be new and never be trained."""
+        taken = {key for key, value in own.items() if (stage.carry is None or in_parts(key, stage.carry))
+                 and key in given and given[key].shape == value.shape}
+        hooks = [hook for hook in self.configs[stage.name].get('custom_hooks') or () if isinstance(hook, dict)]
+        phases = [HOOKS.build(copy.deepcopy(hook)) for hook in hooks if hook['type'] in ('PhaseHook', PhaseHook)]
+        problem = untrained_encoders(network.module, taken, phases)
+        if problem is not None:
+            raise ValueError(problem)
 
     def _weights_of(self, reference: str) -> Tuple[Optional[Mapping[str, torch.Tensor]], Optional[str]]:
         """Weights of a stage or file (those of a stage that has not run have no values), and who its classes are."""
@@ -264,6 +286,11 @@ class RecipeChecker:
 def _is_yet_to_be_labelled(dataset: Any) -> bool:
     """Whether classes come only with the first round, so that nothing can be drawn by them before."""
     return isinstance(dataset, PseudoLabelDataset) and not (dataset.get_labels() >= 0).any()
+
+
+def _with_one_encoder(state: Mapping[str, torch.Tensor]) -> Dict[str, torch.Tensor]:
+    """Weights with all nuisance encoders of a head as one: where the data are not known, their keys are not."""
+    return {re.sub(r'\.nuisance\.[^.]+\.', _UNTOLD, key): value for key, value in state.items()}
 
 
 def _without_cache(cfg: Any) -> Any:

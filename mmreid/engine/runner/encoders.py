@@ -1,26 +1,27 @@
 """Filling in for which data sets or cameras an autoencoder needs nuisance encoders."""
 
 import re
-from typing import Any, Dict, Iterator, List, Optional, Sequence
+from typing import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Optional
 
 import numpy as np
+from torch import nn
 
-from mmreid.models.heads.embae_head import encoder_key
+from mmreid.models.heads.embae_head import NUISANCE, EmbAEHead, encoder_key
 from mmreid.utils.checkpoint import read_checkpoint
 
 from .load_state import in_parts
 from .slots import slots_with
 
 #: An encoder in the name of a weight.
-_ENCODER = re.compile(r'^(?:module\.)?(heads\.(?:.+\.)?nuisance)\.(d\d+(?:_c\d+)?)\.')
+_ENCODER = re.compile(r'^(?:module\.)?(heads\.(?:.+\.)?nuisance)\.(shared|d\d+(?:_c\d+)?)\.')
 
 
 def fill_encoders(runner: Any, model_cfg: Dict) -> None:
     """Fill in ``encoders`` of every :class:`~mmreid.models.heads.EmbAEHead` of a model config, in place.
 
     The keys come from the training data or, where a runner has none (testing), from the checkpoint it is to load; if
-    there is none either, they stay open. Stated ones must include those of the training data. What a checkpoint that
-    the training starts from has in common with them, and what not, is logged.
+    that has none of the kind, they stay open. Stated ones must include those of the training data. What a checkpoint
+    that the training starts from has in common with them, and what not, is logged.
 
     Args:
         runner: A runner whose training data are built.
@@ -30,28 +31,36 @@ def fill_encoders(runner: Any, model_cfg: Dict) -> None:
         ValueError: If the training data have no cameras, are of another kind than mmreid's, or need encoders that are
             not among the stated ones.
     """
-    slots = list(encoder_slots(model_cfg))
-    if not slots:
-        return
     train = runner._train_dataloader
     if train is None:
-        kept = _kept_encoders(runner._load_from)
-        for slot in slots:
+        for slot in encoder_slots(model_cfg):
             if slot.get('encoders') is None:
-                slot['encoders'] = kept or None
+                slot['encoders'] = [key for key in _kept_encoders(runner._load_from)
+                                    if _kind(key) == slot['nuisance']] or None
         return
-    for slot in slots:
-        needed = encoder_keys(train.dataset, slot['nuisance'])
-        stated = slot.get('encoders')
-        if stated is None:
-            slot['encoders'] = needed
-        absent = [key for key in needed if key not in slot['encoders']]
-        if absent:
-            raise ValueError(f'encoders={tuple(stated)} of {slot.get("type")} lack {", ".join(absent)}, which the '
-                             'training data have. Leave them None to have them filled in.')
-        runner.logger.info(f'{len(slot["encoders"])} nuisance encoders ({slot["nuisance"]}), from '
-                           f'{"the training data" if stated is None else "the config"}: {", ".join(slot["encoders"])}')
-        _compare(runner, slot['encoders'], getattr(train.dataset, 'metainfo', {}).get('identities'))
+    for slot in encoder_slots(model_cfg):
+        whence = 'the training data' if slot.get('encoders') is None else 'the config'
+        fill_from_data(slot, train.dataset)
+        runner.logger.info(f'{len(slot["encoders"])} nuisance encoders ({slot["nuisance"]}), from {whence}: '
+                           f'{", ".join(slot["encoders"])}')
+        _compare(runner, slot, getattr(train.dataset, 'metainfo', {}).get('cameras'))
+    for slot in slots_with(model_cfg, 'nuisance'):
+        if slot['nuisance'] == 'shared':
+            _compare(runner, slot)
+
+
+def fill_from_data(slot: Dict, dataset: Any) -> None:
+    """Fill in the open ``encoders`` of one head from training data, in place, and check stated ones.
+
+    Raises:
+        ValueError: As :func:`fill_encoders`.
+    """
+    needed, stated = encoder_keys(dataset, slot['nuisance']), slot.get('encoders')
+    absent = [] if stated is None else [key for key in needed if key not in stated]
+    if absent:
+        raise ValueError(f'encoders={tuple(stated)} of {slot.get("type")} lack {", ".join(absent)}, which the '
+                         'training data have. Leave them None to have them filled in.')
+    slot['encoders'] = needed if stated is None else stated
 
 
 def encoder_slots(model_cfg: Any) -> Iterator[Dict]:
@@ -88,12 +97,12 @@ def encoder_keys(dataset: Any, nuisance: str) -> List[str]:
 
 
 def _without_cameras(dataset: Any) -> Iterator[str]:
-    """Names of data sets, or parts of one, that know no cameras or a single one only."""
+    """Names of data sets, or parts of one, that know no cameras."""
     parts = getattr(dataset, 'datasets', None) or getattr(dataset, 'dataset', None)
     if parts is not None:
         for part in parts if isinstance(parts, (list, tuple)) else [parts]:
             yield from _without_cameras(part)
-    elif getattr(dataset, 'has_cameras', True) is False:
+    elif getattr(dataset, 'reads_cameras', True) is False:
         yield _named(dataset)
 
 
@@ -109,24 +118,78 @@ def _kept_encoders(filename: Optional[str]) -> List[str]:
     return list(dict.fromkeys(match[2] for match in found if match))
 
 
-def _compare(runner: Any, ours: Sequence[str], identities: Optional[str]) -> None:
-    """Say which encoders a training takes from its checkpoint, and warn where these are of other data."""
+def untrained_encoders(model: nn.Module, taken: AbstractSet[str], hooks: Iterable[Any]) -> Optional[str]:
+    """What is wrong with nuisance encoders that are new and stay so: no checkpoint has them and no phase trains them.
+
+    Args:
+        model: The network, after it was loaded.
+        taken: Names of the weights that a checkpoint gave.
+        hooks: Hooks of the training; those that freeze say what with ``frozen_throughout``.
+
+    Returns:
+        What is wrong and what to do, None if nothing is.
+    """
+    heads = [(name, module) for name, module in model.named_modules() if isinstance(module, EmbAEHead)]
+    fresh = {f'{name}.nuisance.{key}': encoder for name, head in heads for key, encoder in head.nuisance.items()}
+    fresh = {place: encoder for place, encoder in fresh.items()
+             if any(f'{place}.{name}' not in taken for name, _ in encoder.named_parameters())}
+    if not fresh:
+        return None
+    frozen = {parameter for hook in hooks if hasattr(hook, 'frozen_throughout')
+              for parameter in hook.frozen_throughout(model)}
+    stuck = [place for place, encoder in fresh.items() if any(p in frozen for p in encoder.parameters())]
+    if not stuck:
+        return None
+    return (f'{_joined(stuck)} would stay as drawn: not taken from the checkpoint, and trained in no phase of '
+            'PhaseHook. Train new encoders first, as the schedule of the forms "new" and "cam" does '
+            "(configs/_base_/schedules/embae_new.py, a first phase with trainable=('heads.ae.nuisance', )), or start "
+            "from an autoencoder that has these and take them, too: load_parts=('backbone', 'neck', 'heads.ae') (in "
+            'a recipe: carry).')
+
+
+def _compare(runner: Any, slot: Dict, cameras: Optional[Mapping] = None) -> None:
+    """Say which encoders a training takes from its checkpoint, and warn where these are of another kind or data."""
     if runner._load_from is None or runner._resume:
         return
     checkpoint, parts = read_checkpoint(runner._load_from), runner.cfg.get('load_parts')
     parts = (parts, ) if isinstance(parts, str) else parts
+    ours = ['shared'] if slot['nuisance'] == 'shared' else slot['encoders']
     theirs = {match[2]: match[1] for match in map(_ENCODER.match, checkpoint['state_dict']) if match}
     taken = [key for key in ours if key in theirs and (parts is None or in_parts(f'{theirs[key]}.{key}', parts))]
     new, dropped = ([key for key in some if key not in taken] for some in (ours, theirs))
     runner.logger.info(f'Nuisance encoders and {runner._load_from}: taken from it: {_joined(taken)}; new here: '
                        f'{_joined(new)}; left in the file: {_joined(dropped)}')
-    past = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('identities')
-    if taken and None not in (past, identities) and past != identities:
+    kinds = dict.fromkeys(map(_kind, theirs))
+    if kinds and slot['nuisance'] not in kinds:
         runner.logger.warning(
-            f'The encoders {_joined(taken)} of {runner._load_from} were trained on other data ({past}) than they go on '
-            f'with here ({identities}), though their keys are the same. If these are other cameras, begin with new '
-            "ones: load_parts=('backbone', 'neck', 'heads.ae.decoder'), or give the data set a domain_id of its own.")
+            f'{runner._load_from} is an autoencoder with nuisance={_joined(map(repr, kinds))}, this training has '
+            f'nuisance={slot["nuisance"]!r}: its encoders ({_joined(theirs)}) are discarded, and all begin new, beside '
+            'a decoder that was trained with the others.')
+    past = ((checkpoint.get('meta') or {}).get('dataset_meta') or {}).get('cameras')
+    was, now = ({key: _cameras_of(key, names) for key in taken} for names in (past, cameras))
+    moved = [key for key in taken if was[key] and now[key] and was[key] != now[key]]
+    if moved:
+        runner.logger.warning(
+            f'The encoders {_joined(moved)} of {runner._load_from} were trained on other data '
+            f'({_joined(name for key in moved for name in was[key])}) than they go on with here '
+            f'({_joined(name for key in moved for name in now[key])}), though their keys are the same. If these are '
+            "other cameras, begin with new encoders: load_parts=('backbone', 'neck', 'heads.ae.decoder') and a first "
+            'phase that trains them, or give the data set a domain_id of its own.')
 
 
-def _joined(keys: Sequence[str]) -> str:
-    return ', '.join(keys) or 'none'
+def _kind(key: str) -> str:
+    """The ``nuisance`` that has such an encoder."""
+    return next(kind for kind, form in NUISANCE.items() if re.fullmatch(form, key))
+
+
+def _cameras_of(key: str, cameras: Optional[Mapping[int, Mapping[int, str]]]) -> List[str]:
+    """Names of the cameras of an encoder, as the ``cameras`` in the ``metainfo`` of a data set has them."""
+    match = re.fullmatch(r'd(\d+)(?:_c(\d+))?', key)
+    if cameras is None or match is None:
+        return []
+    names = cameras.get(int(match[1]), {})
+    return [name for camid, name in sorted(names.items()) if match[2] in (None, str(camid))]
+
+
+def _joined(names: Iterable[str]) -> str:
+    return ', '.join(names) or 'none'

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from logging import Logger
-from typing import Dict, Iterable, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, Mapping, Optional, Sequence, Set, Tuple
 
 import torch
 from torch import nn
@@ -14,7 +14,7 @@ from mmreid.utils.weights import listed, weight_differences
 
 def load_model_state(model: nn.Module, state_dict: Mapping[str, torch.Tensor], source: str,
                      may_differ: Tuple[str, ...] = (), revise_keys: Sequence = (),
-                     logger: Optional[Logger] = None) -> None:
+                     logger: Optional[Logger] = None) -> Set[str]:
     """Load a state dict; what is neither complete nor excused is an error that lists everything at once.
 
     Args:
@@ -25,6 +25,9 @@ def load_model_state(model: nn.Module, state_dict: Mapping[str, torch.Tensor], s
             classifiers of another data set); those keep their initial values and are reported.
         revise_keys: ``(pattern, replacement)`` pairs applied to the names.
         logger: Where excused differences are reported.
+
+    Returns:
+        The names of what was taken.
 
     Raises:
         CheckpointError: If anything else does not fit.
@@ -42,12 +45,13 @@ def load_model_state(model: nn.Module, state_dict: Mapping[str, torch.Tensor], s
     if excused and logger is not None:
         logger.warning(f'{len(excused)} entries under {", ".join(may_differ)} are not taken from {source} (usual when '
                        f'the classes differ):\n  {listed([text for _, text in problems])}')
-    model.load_state_dict({key: value for key, value in weights.items() if key in own and key not in excused},
-                          strict=False)
+    taken = {key: value for key, value in weights.items() if key in own and key not in excused}
+    model.load_state_dict(taken, strict=False)
+    return set(taken)
 
 
 def load_model_parts(model: nn.Module, state_dict: Mapping[str, torch.Tensor], source: str, parts: Sequence[str],
-                     revise_keys: Sequence = (), logger: Optional[Logger] = None) -> None:
+                     revise_keys: Sequence = (), logger: Optional[Logger] = None) -> Set[str]:
     """Load some parts of a network, completely; everything else is left as it is.
 
     Args:
@@ -57,6 +61,9 @@ def load_model_parts(model: nn.Module, state_dict: Mapping[str, torch.Tensor], s
         parts: Names of modules or parameters: ``('backbone', 'neck')``, ``('heads.id.hidden',)``.
         revise_keys: ``(pattern, replacement)`` pairs applied to the names in the file.
         logger: Where it is told what was taken and what was not.
+
+    Returns:
+        The names of what was taken.
 
     Raises:
         CheckpointError: If a part is absent from the model or the file, or anything in a part does not fit.
@@ -81,6 +88,7 @@ def load_model_parts(model: nn.Module, state_dict: Mapping[str, torch.Tensor], s
         theirs = _count([key for key in weights if key not in chosen])
         logger.info(f'load_parts: took {_count(chosen)} from {source}; not taken: {ours}, which keep their initial '
                     f'values here; left in the file: {theirs}')
+    return set(chosen)
 
 
 def in_parts(key: str, parts: Iterable[str]) -> bool:

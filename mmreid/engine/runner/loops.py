@@ -5,8 +5,25 @@ from typing import Any, Iterator, Sequence
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.utils import calc_dynamic_intervals
+from torch.utils.data import DataLoader
 
 from mmreid.registry import LOOPS
+
+
+def require_batches(loader: DataLoader, world_size: int) -> None:
+    """Refuse data that make no batch, on which a training would do nothing and end well.
+
+    Args:
+        loader: Data loader of one process.
+        world_size: How many processes share the data.
+
+    Raises:
+        ValueError: If there is no batch in an epoch.
+    """
+    if not len(loader):
+        raise ValueError(f'{len(loader.dataset):,} images do not make one batch of {loader.batch_size}'
+                         + (f' for each of {world_size} processes' if world_size > 1 else '')
+                         + ', and a smaller one is dropped: set a smaller train_dataloader.batch_size')
 
 
 class _ResumableData:
@@ -78,7 +95,12 @@ class EpochTrainLoop(_ResumableData, EpochBasedTrainLoop):
     """
 
     def run(self):
-        """Train until ``max_epochs``."""
+        """Train until ``max_epochs``.
+
+        Raises:
+            ValueError: If the data make no batch.
+        """
+        require_batches(self.dataloader, self.runner.world_size)
         self.runner.call_hook('before_train')
         self.validate_if_due(resuming=True)
         while self._epoch < self._max_epochs and not self.stop_training:
@@ -140,8 +162,13 @@ class IterTrainLoop(_ResumableData, IterBasedTrainLoop):
         self.dynamic_milestones, self.dynamic_intervals = calc_dynamic_intervals(val_interval, dynamic_intervals)
 
     def run(self):
-        """Train until ``max_iters``."""
+        """Train until ``max_iters``.
+
+        Raises:
+            ValueError: If the data make no batch.
+        """
         runner = self.runner
+        require_batches(self.dataloader, runner.world_size)
         runner.call_hook('before_train')
         self.validate_if_due(resuming=True)
         runner.call_hook('before_train_epoch')

@@ -4,7 +4,7 @@ import re
 import time
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import AbstractSet, Any, Dict, List, Optional, Sequence, Union
 
 import mmengine
 import torch
@@ -29,6 +29,7 @@ from mmreid.utils.checkpoint import (
 from mmreid.utils.config import ConfigError
 from mmreid.version import __version__
 
+from .encoders import untrained_encoders
 from .load_state import in_parts, load_model_parts, load_model_state
 from .num_classes import fill_num_classes
 from .train_state import gather_rank_states, pack_message_hub, rank_state, restore_rank_state, unpack_message_hub
@@ -56,6 +57,8 @@ class ReIDRunner(Runner):
 
     _pending_rank_state: Optional[Dict[str, Any]] = None
     _training_begun: bool = False
+    #: Weights that were taken from the checkpoint.
+    _taken: AbstractSet[str] = frozenset()
     #: Whether the checkpoint that is being read is one to go on from; hooks ask in ``after_load_checkpoint``.
     is_resuming: bool = False
 
@@ -213,7 +216,7 @@ class ReIDRunner(Runner):
                                         if in_parts(re.sub(r'^module.', '', key), parts)}
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         if parts is not None:
-            load_model_parts(self._bare_model, weights, str(filename), parts, revise_keys, self.logger)
+            self._taken = load_model_parts(self._bare_model, weights, str(filename), parts, revise_keys, self.logger)
             self._has_loaded = True
             return checkpoint
         may_differ = () if strict else ('heads.', )
@@ -221,8 +224,8 @@ class ReIDRunner(Runner):
             # Another data set may have as many identities, so the shape alone does not tell.
             checkpoint['state_dict'] = {key: value for key, value in checkpoint['state_dict'].items()
                                         if not _CLASSIFIER.search(key)}
-        load_model_state(self._bare_model, checkpoint['state_dict'], str(filename), may_differ, revise_keys,
-                         self.logger)
+        self._taken = load_model_state(self._bare_model, checkpoint['state_dict'], str(filename), may_differ,
+                                       revise_keys, self.logger)
         self._has_loaded = True
         self.logger.info(f'Loaded the weights of {filename}')
         return checkpoint
@@ -317,12 +320,16 @@ class ReIDRunner(Runner):
             restore_rank_state(self._bare_model, state)
 
     def load_or_resume(self) -> None:
-        """Resume from the newest readable checkpoint, or load weights, as the config says."""
+        """Resume from the newest readable checkpoint, or load weights, as the config says.
+
+        Raises:
+            CheckpointError: If a file cannot be read or trusted, or its weights do not fit.
+            ConfigError: If nuisance encoders would be new and never be trained.
+        """
         if self._has_loaded:
             return
         if not self._resume:
-            if self._load_from is not None:
-                self.load_checkpoint(self._load_from, parts=self._load_parts)
+            self._begin_from_weights()
             return
         filename = None if self._resume == 'auto' else self._load_from
         filename = filename or self._newest_on_rank_zero()
@@ -331,10 +338,17 @@ class ReIDRunner(Runner):
             return
         self.logger.warning(f'Nothing to resume: no epoch_N.pth or iter_N.pth in {self._checkpoint_folder()}. '
                             'Training starts at its beginning.')
-        if self._load_from is not None:
-            self.load_checkpoint(self._load_from, parts=self._load_parts)
+        self._begin_from_weights()
 
     # ---- details ----------------------------------------------------------------------------------------------------
+
+    def _begin_from_weights(self) -> None:
+        if self._load_from is None:
+            return
+        self.load_checkpoint(self._load_from, parts=self._load_parts)
+        problem = untrained_encoders(self._bare_model, self._taken, self.hooks) if self._training_begun else None
+        if problem is not None:
+            raise ConfigError(f'{self._load_from}: {problem}')
 
     @property
     def _bare_model(self) -> nn.Module:

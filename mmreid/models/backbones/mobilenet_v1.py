@@ -55,9 +55,11 @@ class MobileNetV1(TapBackbone):
             ``dict(type='ReLU6')``.
         norm_cfg (dict): Norm. Defaults to ``dict(type='BN', eps=1e-3, momentum=0.1)``: the eps of the released weights,
             the momentum of PyTorch (theirs is 0.01 in PyTorch's sense, too slow for trainings of a few hundred steps).
-        tf_padding (bool): Pad as TensorFlow does, which at stride 2 and an even size is one row and column at the end
-            only, and which released weights were trained with. Otherwise one on every side. The sizes of the maps are
-            the same. Defaults to True.
+        tf_padding (bool): Pad by the ``SAME`` rule of TensorFlow, which at stride 2 and an even size is one row and
+            column at the end only, and which released weights were trained with. Otherwise one on every side. The sizes
+            of the maps are the same. At odd sizes this is the network of TensorFlow-Slim alone: the depthwise
+            convolutions of Keras pad the end only at every size and give a map that is one smaller. At even sizes
+            (images of multiples of 32) it is also that of Keras. Defaults to True.
         frozen_stages (int): -1 trains everything, 0 freezes tap 1, k all up to tap k + 1, with the statistics of their
             norms. Defaults to -1.
         norm_eval (bool): See :class:`TapBackbone`. Defaults to False.
@@ -111,7 +113,8 @@ class MobileNetV1(TapBackbone):
 class StridePadding(nn.Module):
     """Zeros around an image as TensorFlow's ``SAME`` puts them for a 3x3 convolution of stride 2.
 
-    Rows: one at the end, and one in front where their number is odd; columns likewise.
+    Rows: one at the end, and one in front where their number is odd; columns likewise. (TensorFlow-Slim; at even sizes
+    also Keras, whose depthwise convolutions have the one at the end at every size.)
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -23,6 +23,8 @@ class AutoencoderHead(BaseModule):
     features that are easy to reconstruct, the easiest of which is the same one for every image, by its target.
 
     Logged: ``residual``, the share (in percent) of the squared length of the features that is not reconstructed.
+    (``relative_error`` of an :class:`EmbAEHead` is a share of their variance, and no percentage: there the mean of all
+    features alone counts for nothing.)
 
     Args:
         out_channels (int): Length of :math:`\phi(x)`.

@@ -87,7 +87,7 @@ class ClassificationHead(ReIDHead):
 
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
         """Logits ``(N, num_classes)`` of embeddings ``(N, C)``."""
-        require_batch(self.hidden, feat)
+        require_batch(self.hidden, feat, 'norm_cfg=None of the ClassificationHead')
         return self.classifier(self.hidden(feat))
 
     def loss_by_feat(self, outputs: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -8,8 +8,7 @@ from mmengine.dist import get_world_size
 from mmengine.model import BaseModule
 from torch import nn
 
-from mmreid.models.layers import DenseEncoder, require_batch
-from mmreid.models.layers.dense_encoder import initialised
+from mmreid.models.layers import DenseEncoder, initialised, require_batch
 from mmreid.models.utils import at_least_float32
 from mmreid.registry import MODELS
 from mmreid.structures import ReIDDataSample
@@ -48,7 +47,9 @@ class EmbAEHead(BaseModule):
     ``load_parts=('backbone', 'neck', 'heads.ae.decoder')`` begins with new encoders.
 
     Logged: ``relative_error``, the squared error as a share of the variance of the features within the batch; 1 is what
-    a decoder achieves that always answers with their mean.
+    a decoder achieves that always answers with their mean. (``residual`` of an :class:`AutoencoderHead` is a share of
+    the squared length, and in percent: features far from zero leave little of it even if nothing that tells images
+    apart is reconstructed.)
 
     Args:
         in_channels (int): Length :math:`C` of the pooled features. Defaults to 1024.
@@ -66,6 +67,10 @@ class EmbAEHead(BaseModule):
         in_key (str): Embedding with :math:`z_{id}`. Defaults to ``'feat'``.
         target_key (str): Embedding with the pooled features. Defaults to ``'pooled'``.
         init_cfg (dict, optional): Initialization config. Defaults to None.
+
+    Attributes:
+        kind: The argument ``nuisance``; ``nuisance`` itself is the encoders by key.
+        decoder: theta_dec.
 
     Raises:
         KeyError: If the neck does not give both embeddings.
@@ -90,7 +95,7 @@ class EmbAEHead(BaseModule):
             raise ValueError(f'nuisance of EmbAEHead must be one of {tuple(NUISANCE)}, got {nuisance!r}')
         if id_channels < 1:
             raise ValueError(f'id_channels of EmbAEHead must be positive, got {id_channels}')
-        self.per, self.loss_weight, self.detach_target = nuisance, loss_weight, detach_target
+        self.kind, self.loss_weight, self.detach_target = nuisance, loss_weight, detach_target
         self.in_key, self.target_key = in_key, target_key
         self.lengths = id_channels, in_channels
         # The decoder first: its initial weights then do not depend on the number of encoders.
@@ -156,9 +161,9 @@ class EmbAEHead(BaseModule):
         if not samples:
             raise ValueError('EmbAEHead needs data_samples, which say whose encoder an image goes through; got none')
         if UNTOLD in self.nuisance:
-            raise ValueError(f'this EmbAEHead with nuisance={self.per!r} has not been told for which data sets or '
+            raise ValueError(f'this EmbAEHead with nuisance={self.kind!r} has not been told for which data sets or '
                              f'cameras its encoders are. {_WHENCE}')
-        keys = [encoder_key(self.per, sample.get('domain'), sample.get('camid')) for sample in samples]
+        keys = [encoder_key(self.kind, sample.get('domain'), sample.get('camid')) for sample in samples]
         unknown = next((row for row, key in enumerate(keys) if key not in self.nuisance), None)
         if unknown is not None:
             self._refuse(samples[unknown], keys[unknown])
@@ -182,12 +187,12 @@ class EmbAEHead(BaseModule):
         return feats[self.in_key], feats[self.target_key]
 
     def _refuse(self, sample: ReIDDataSample, key: str) -> None:
-        needed = ('domain', ) if self.per == 'per_dataset' else ('domain', 'camid')
+        needed = ('domain', ) if self.kind == 'per_dataset' else ('domain', 'camid')
         where = sample.get('img_path', 'an unnamed image')
         missing = [name for name in needed if sample.get(name) is None]
         if missing:
             raise ValueError(f'no {" and no ".join(missing)} on the sample of {where}, by which EmbAEHead with '
-                             f'nuisance={self.per!r} finds its encoder; leave {", ".join(needed)} among the meta_keys '
+                             f'nuisance={self.kind!r} finds its encoder; leave {", ".join(needed)} among the meta_keys '
                              "of PackReIDInputs, or set nuisance='shared'")
         raise ValueError(f'no nuisance encoder {key!r} for {where}; there are {", ".join(self.nuisance)}. {_WHENCE}')
 

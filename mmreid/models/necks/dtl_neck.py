@@ -87,7 +87,7 @@ class DTLNeck(BaseModule):
                  if keys is None or name in keys}
         if keys is None or 'feat' in keys:
             pooled = self.pool(maps[-1])
-            require_batch(self.reduction, pooled)
+            require_batch(self.reduction, pooled, 'norm_cfg=None in reduction_cfg of the DTLNeck')
             feats['feat'] = self.reduction(pooled)
         return feats
 

@@ -108,7 +108,7 @@ class PartPoolingNeck(BaseModule):
         feats = {}
         for name, vector in pooled.items():
             layers = self.reduction[name] if separate else self.reduction
-            require_batch(layers, vector)
+            require_batch(layers, vector, 'norm_cfg=None in reduction_cfg of the neck')
             feats[name] = layers(vector)
         feats['feat'] = torch.cat([feats[name] for name in self.names], dim=1)
         if self.unreduced_globals:

@@ -83,5 +83,5 @@ class PTLNeck(CellChain):
         y = self.cells[-1](self.run_chain(maps))
         self.check_size(len(maps) - 1, y, maps)
         pooled = self.pool(torch.cat([maps[-1], y], dim=1))
-        require_batch(self.reduction, pooled)
+        require_batch(self.reduction, pooled, 'norm_cfg=None in reduction_cfg of the PTLNeck')
         return dict(feat=self.reduction(pooled))

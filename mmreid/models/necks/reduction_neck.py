@@ -72,5 +72,5 @@ class ReductionNeck(BaseModule):
     def forward(self, maps: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         """Pool and reduce the last map."""
         pooled = self.pool(maps[-1])
-        require_batch(self.reduction, pooled)
+        require_batch(self.reduction, pooled, 'norm_cfg=None in reduction_cfg of the ReductionNeck')
         return dict(feat=self.reduction(pooled))

@@ -40,7 +40,7 @@ def batch(number=7):
 
 
 def key_of(made, domain, camid):
-    return {'shared': 'shared', 'per_dataset': f'd{domain}', 'per_camera': f'd{domain}_c{camid}'}[made.per]
+    return {'shared': 'shared', 'per_dataset': f'd{domain}', 'per_camera': f'd{domain}_c{camid}'}[made.kind]
 
 
 def loop(made, feats, places, training):
@@ -208,7 +208,7 @@ def test_other_types(dtype):
 @pytest.mark.parametrize('nuisance, encoders', KINDS)
 def test_a_batch_of_one_image(nuisance, encoders):
     made, feats = head(nuisance, encoders), batch(1)
-    with pytest.raises(ValueError, match='at least two images.*drop_last=True'):
+    with pytest.raises(ValueError, match='at least two images.*drop_last=True.*or use a larger batch\\.$'):
         made.train().loss(feats, samples([(0, 0)]))
     assert torch.isfinite(made.eval().loss(feats, samples([(0, 0)]))['loss_ae'])
 
