@@ -1,4 +1,4 @@
-"""EmbAE, fix: drawn pedestrians and cameras 1-3 to cameras 4-6, all three steps after one on drawn pedestrians alone."""
+"""EmbAE, fix: drawn pedestrians and cameras 1-3 to cameras 4-6, all three steps after one on drawn people alone."""
 
 # The recipe says where weights come from, not the configs.
 _tied = dict(load_from=None, load_parts=None)
