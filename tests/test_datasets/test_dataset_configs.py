@@ -31,10 +31,16 @@ ELSEWHERE = {
         'dtl_market1501_100ids',
         'dtl_cuhk03', 'dtl_cuhk03market', 'dtl_cuhk03market_144x56', 'dtl_viper', 'dtl_viper_144x56', 'dtl_prid2011',
         'dtl_cuhk01', 'dtl_cuhk01_871', 'dtl_synthetic', 'dtl_synthetic_b')}}
+#: Those that are loaded by name in test_dtl_configs.py, or looked at through the configs that use them:
+#: tests/test_embae_configs.py, tests/test_dtl_comparisons.py.
+IN_USE = {name for name in CONFIGS if re.match(r'embae_|dtl_cuhk03market2|dtl_\w+_unlabelled', name)} | {
+    'market1501_cams123_2cams456.py', 'synthetic_a2b_unlabelled.py'}
 
 
 def test_all_are_tested():
-    assert set(CONFIGS) == set(SIZES) | set(ELSEWHERE)
+    assert set(CONFIGS) == set(SIZES) | set(ELSEWHERE) | IN_USE
+    used = ' '.join(path.read_text(encoding='utf-8') for path in sorted(Path(ROOT).resolve().parents[1].rglob('*.py')))
+    assert [name for name in sorted(IN_USE) if f"/{name}'" not in used] == []
     for name, test in ELSEWHERE.items():
         text = (Path(__file__).parent / test).read_text(encoding='utf-8')
         assert re.search(rf"['\"/]{name.removesuffix('.py')}(\.py)?['\"]", text), f'{test} does not load {name}'

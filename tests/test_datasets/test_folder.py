@@ -458,7 +458,7 @@ def test_unlabelled_images_stay(tmp_path):
         assert dataset.get_camids().tolist() == [1, 1, 2] and 'train 3 images / 0 identities' in dataset.summary()
     assert sorted(map(int, ShuffleSampler(dataset, seed=0))) == [0, 1, 2] and dataset[2]['data_samples'].pid == -1
     with pytest.raises(ValueError, match='has 0'):
-        PKSampler(dataset, 1, 2, seed=0)
+        next(iter(PKSampler(dataset, 1, 2, seed=0)))  # not before: rounds of pseudo labels label a pool later
 
 
 def test_known_labels_are_ignored(tmp_path, parts_tree, logged):

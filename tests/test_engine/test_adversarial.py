@@ -26,7 +26,7 @@ HEADS = dict(_delete_=True, id=dict(type='ClassificationHead', in_channels=8, nu
 
 
 @DATASETS.register_module()
-class PoisonedReID(SyntheticReID):
+class PoisonedTarget(SyntheticReID):
     """The same pictures under other names: whoever reads these trains something else."""
 
     def load_image(self, info):
@@ -114,8 +114,8 @@ def test_resume_equals_an_uninterrupted_training(whole, tmp_path):
 
 def test_labels_of_the_target_change_nothing(whole, tmp_path):
     folder, *_ = whole
-    poisoned = dict(TARGET, type='PoisonedReID')
-    assert DATASETS.build(dict(poisoned, type='mmreid.PoisonedReID')).get_pids().min() > 5000
+    poisoned = dict(TARGET, type='PoisonedTarget')
+    assert DATASETS.build(dict(poisoned, type='mmreid.PoisonedTarget')).get_pids().min() > 5000
     train(tmp_path, target=poisoned)
     assert same(weights(folder), weights(tmp_path))
 
