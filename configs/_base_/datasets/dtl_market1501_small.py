@@ -1,16 +1,13 @@
 # Market-1501 as in dtl_market1501.py at 128x64 (height x width), mirrored too and decoded once, one half of the
 # training identities, 16 x 2 images a batch: for runs on a CPU.
-_base_ = './market1501_small.py'
+_base_ = ['./market1501_small.py', '../dtl_moved.py']
 
-mean = (103.53, 116.28, 123.675)
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='Resize', scale=(64, 128)),  # (width, height)
     dict(type='RandomFlip', prob=0.5),
-    dict(type='mmpretrain.Translate', magnitude_range=(0, 0.05), magnitude_std='inf', prob=1.0, pad_val=mean,
-         interpolation='bilinear'),
-    dict(type='mmpretrain.Translate', magnitude_range=(0, 0.05), magnitude_std='inf', prob=1.0, pad_val=mean,
-         interpolation='bilinear', direction='vertical'),
+    {{_base_._moved_x}},
+    {{_base_._moved_y}},
     dict(type='PackReIDInputs'),
 ]
 

@@ -1,14 +1,11 @@
 # Drawn pedestrians of domain 'a' at 128x64 (height x width), 16 identities x 2 pictures a batch, moved within 5 %.
-_base_ = './synthetic.py'
+_base_ = ['./synthetic.py', '../dtl_moved.py']
 
-mean = (103.53, 116.28, 123.675)
 train_pipeline = [
     dict(type='LoadImage'),
     dict(type='RandomFlip', prob=0.5),
-    dict(type='mmpretrain.Translate', magnitude_range=(0, 0.05), magnitude_std='inf', prob=1.0, pad_val=mean,
-         interpolation='bilinear'),
-    dict(type='mmpretrain.Translate', magnitude_range=(0, 0.05), magnitude_std='inf', prob=1.0, pad_val=mean,
-         interpolation='bilinear', direction='vertical'),
+    {{_base_._moved_x}},
+    {{_base_._moved_y}},
     dict(type='PackReIDInputs'),
 ]
 

@@ -12,6 +12,8 @@ from mmreid.models.backbones.googlenet_original import INCEPTIONS
 from mmreid.registry import MODELS
 from mmreid.structures import ReIDDataSample
 
+from .norms import unsettle
+
 #: Table 1 of the paper for an image of 224 x 224: side and channels after a layer.
 TABLE = dict(conv1=(112, 64), maxpool1=(56, 64), conv3=(56, 192), maxpool2=(28, 192), inception3a=(28, 256),
              inception3b=(28, 480), maxpool3=(14, 480), inception4a=(14, 512), inception4b=(14, 512),
@@ -30,12 +32,7 @@ def torchvisions():
     for module in net.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
-    return net.eval()
+    return unsettle(net)
 
 
 @pytest.fixture(scope='module')

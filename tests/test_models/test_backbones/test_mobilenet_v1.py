@@ -11,6 +11,8 @@ from mmreid.models.backbones.mobilenet_v1 import StridePadding
 from mmreid.registry import MODELS
 from mmreid.structures import ReIDDataSample
 
+from .norms import unsettle
+
 ALL = (0, 1, 2, 3, 4, 5)
 #: Table 1 as it is printed, "conv dw / s2" and the pointwise layer behind it as one row: (stride, channels).
 TABLE = [(1, 64), (2, 128), (1, 128), (2, 256), (1, 256), (2, 512), *[(1, 512)] * 5, (2, 1024), (1, 1024)]
@@ -21,13 +23,7 @@ def net():
     """Weights and statistics of norms that are not the identity."""
     torch.manual_seed(0)
     net = MobileNetV1(0.25, ALL)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
-    return net.eval()
+    return unsettle(net)
 
 
 @pytest.mark.parametrize('width, params, mult_adds', [(1, 4.2, 569), (0.75, 2.6, 325), (0.5, 1.3, 149),

@@ -3,11 +3,12 @@ from urllib.error import URLError
 
 import pytest
 import torch
-from torch import nn
 from torchvision.models import get_model
 
 from mmreid.models.backbones import DenseNetTaps, ResNetTaps
 from mmreid.registry import MODELS
+
+from .norms import unsettle
 
 ALL = (0, 1, 2, 3, 4, 5)
 
@@ -16,13 +17,7 @@ def random_net(name):
     """A torchvision network whose norms are not the identity."""
     torch.manual_seed(0)
     net = get_model(name, weights=None)
-    for module in net.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.running_mean, std=0.1)
-            nn.init.uniform_(module.running_var, 0.5, 1.5)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
-    return net.eval()
+    return unsettle(net)
 
 
 def pretrained(path):
