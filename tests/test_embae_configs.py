@@ -123,9 +123,13 @@ def test_step_3(source, form):
     assert config(given).model.heads.ae.nuisance == cfg.model.heads.ae.nuisance
     phases = hook_of(cfg, 'PhaseHook').phases
     assert [phase.trainable for phase in phases] == trained and all(phase.heads_on == ('ae', ) for phase in phases)
-    assert phases[-1].begin * len(phases) == cfg.train_cfg.max_epochs * (len(phases) - 1)
+    fix = config(f'{SOURCES[source]}_fix')
+    assert cfg.train_cfg.max_epochs - phases[-1].begin == fix.train_cfg.max_epochs
+    rate = cfg.optim_wrapper.optimizer.lr * (cfg.param_scheduler.get('gamma', 1.0) if len(phases) == 2 else 1.0)
+    assert rate == pytest.approx(fix.optim_wrapper.optimizer.lr)
     if len(phases) == 2:
-        assert cfg.param_scheduler.milestones == [phases[1].begin]
+        assert phases[1].begin == 10 and cfg.optim_wrapper.optimizer.lr == 1e-3  # that of step 2
+        assert cfg.param_scheduler.get('milestones', [10]) == [10]
     data = cfg.train_dataloader
     assert data.dataset.type == 'UnlabelledDataset' and data.sampler == dict(type='ShuffleSampler')
     target, = leaves(data.dataset)

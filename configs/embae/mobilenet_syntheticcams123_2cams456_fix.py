@@ -3,7 +3,7 @@
 _base_ = [
     '../_base_/models/embae_mobilenet_small_autoencoder.py',
     '../_base_/datasets/embae_cams456_unlabelled.py',
-    '../_base_/schedules/embae_fix.py',
+    '../_base_/schedules/embae_fix_small.py',
     '../_base_/pseudo_label_runtime.py',
 ]
 

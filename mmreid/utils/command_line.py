@@ -11,6 +11,7 @@ from typing import Optional, Union
 
 import torch
 
+from .build_errors import component_of, explain
 from .checkpoint import CheckpointError
 
 #: Environment variable that shows the traceback of an error instead of one line.
@@ -23,6 +24,7 @@ USER_ERRORS = (CheckpointError, ValueError, KeyError, TypeError, OSError, Import
 def plain_errors(*kinds: type[Exception]) -> Iterator[None]:
     """End the program with one line where one of these errors (:data:`USER_ERRORS` by default) is raised.
 
+    Whatever of :data:`USER_ERRORS` ends the building of a component is a mistake in the config, so it is one of them.
     ``MMREID_DEBUG=1`` shows the traceback.
     """
     try:
@@ -31,8 +33,13 @@ def plain_errors(*kinds: type[Exception]) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        if os.environ.get(DEBUG_ENV) or not isinstance(error, kinds or USER_ERRORS):
+        if os.environ.get(DEBUG_ENV):
             raise
+        component = component_of(error) if isinstance(error, USER_ERRORS) else None
+        if not isinstance(error, kinds or USER_ERRORS):
+            if component is None:
+                raise
+            sys.exit(f'{type(error).__name__}: {explain(error, component)} ({DEBUG_ENV}=1 shows where)')
         text = error.args[0] if isinstance(error, KeyError) and error.args else error
         sys.exit(f'{type(error).__name__}: {_of_worker(str(text))}')
 

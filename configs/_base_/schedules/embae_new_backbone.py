@@ -1,6 +1,6 @@
 """EmbAE, step 3, new, with MobileNet trained in the second half, too; what is reconstructed is then no constant."""
 
-_base_ = './embae_new.py'
+_base_ = './embae_new_small.py'
 
 custom_hooks = [
     dict(type='TrainingStepHook', method='EmbAE', step='fine-tuning', starts_from='autoencoder'),
