@@ -5,13 +5,24 @@ from .data_preprocessor import ReIDDataPreprocessor
 from .embedders import DistillationNet, EmbeddingNet
 from .heads import ClassificationHead, HeadGroup, ReIDHead, TripletHead
 from .layers import BConvCell, GlobalPool, latent_state_dict, load_latent_state_dict, reset_latent_states
-from .losses import CrossEntropyLoss, TripletLoss
-from .necks import AuxiliaryBranch, BNNeck, CellChain, DTLNeck, MGNPTLNeck, PartPoolingNeck, PTLNeck, ReductionNeck
+from .losses import CrossEntropyLoss, GeneralizedBatchHardTripletLoss, TripletLoss
+from .necks import (
+    AuxiliaryBranch,
+    BNNeck,
+    CellChain,
+    CompositeNeck,
+    DTLNeck,
+    MGNPTLNeck,
+    PartPoolingNeck,
+    PTLNeck,
+    ReductionNeck,
+)
 from .tta import ReIDTTAModel
 
 __all__ = [
-    'AuxiliaryBranch', 'BConvCell', 'BNNeck', 'CellChain', 'ClassificationHead', 'CrossEntropyLoss', 'DGDNet',
-    'DTLNeck', 'DenseNetTaps', 'EmbeddingNet', 'GlobalPool', 'GoogLeNet', 'HeadGroup', 'MGNPTLNeck', 'MGNResNet',
-    'PTLNeck', 'PartPoolingNeck', 'ReIDDataPreprocessor', 'ReIDHead', 'ReIDTTAModel', 'ReductionNeck', 'ResNetTaps',
-    'TapBackbone', 'TripletHead', 'TripletLoss', 'latent_state_dict', 'load_latent_state_dict', 'reset_latent_states'
+    'AuxiliaryBranch', 'BConvCell', 'BNNeck', 'CellChain', 'ClassificationHead', 'CompositeNeck', 'CrossEntropyLoss',
+    'DGDNet', 'DTLNeck', 'DenseNetTaps', 'EmbeddingNet', 'GeneralizedBatchHardTripletLoss', 'GlobalPool', 'GoogLeNet',
+    'HeadGroup', 'MGNPTLNeck', 'MGNResNet', 'PTLNeck', 'PartPoolingNeck', 'ReIDDataPreprocessor', 'ReIDHead',
+    'ReIDTTAModel', 'ReductionNeck', 'ResNetTaps', 'TapBackbone', 'TripletHead', 'TripletLoss', 'latent_state_dict',
+    'load_latent_state_dict', 'reset_latent_states'
 ]

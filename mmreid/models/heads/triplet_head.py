@@ -18,7 +18,9 @@ class TripletHead(ReIDHead):
     """Apply a triplet loss to an embedding; there is nothing to learn in the head.
 
     Batches should hold several images of each identity (``PKSampler``). The number of rows that have both a positive
-    and a negative is logged as ``num_anchors``.
+    and a negative is logged as ``num_anchors``, and with it what the loss has to say about a batch: if it has a method
+    ``statistics``, that is given the labels and returns values by name. A method ``check_labels`` of the loss is called
+    for labels that are still on the CPU.
 
     Args:
         in_key (str): Which embedding to read. Defaults to ``'feat'``.
@@ -47,17 +49,23 @@ class TripletHead(ReIDHead):
                              "TripletHead needs: set dropout_mode='random' or dropout=0, or take a loss whose forward "
                              'has an argument mask, such as TripletLoss')
 
+    def check_labels(self, labels: torch.Tensor) -> None:
+        """Raise an error for batches that the loss cannot use."""
+        if hasattr(self.loss_module, 'check_labels'):
+            self.loss_module.check_labels(labels)
+
     def forward(self, feat: torch.Tensor) -> torch.Tensor:
         """Return the embedding as it is, or with masks of the images where these are independent."""
         return self.dropout.before_pairing(feat)
 
     def loss_by_feat(self, outputs: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Loss and number of anchors."""
+        """Loss, number of anchors and statistics of the loss."""
         masks = self.dropout.masks(len(outputs), at_least_float32(outputs))  # 1 / (1 - p) is no number of bfloat16
         # Only a loss that is asked for masks needs to take them.
         mask = {} if masks is None else dict(mask=masks.rows(0, len(outputs)))
+        statistics = self.loss_module.statistics(labels) if hasattr(self.loss_module, 'statistics') else {}
         return dict(loss_triplet=self.loss_module(outputs, labels, **mask),
-                    num_anchors=valid_anchors(labels).sum().float())
+                    num_anchors=valid_anchors(labels).sum().float(), **statistics)
 
 
 def _takes_mask(loss: nn.Module) -> bool:

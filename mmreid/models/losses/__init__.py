@@ -2,7 +2,12 @@
 
 from .contrastive_loss import ContrastiveLoss
 from .cross_entropy_loss import CrossEntropyLoss
+from .generalized_triplet_loss import GeneralizedBatchHardTripletLoss
+from .hard_pairs import batch_hard, valid_anchors
 from .masked_distance import masked_distance
-from .triplet_loss import TripletLoss, batch_hard, valid_anchors
+from .triplet_loss import TripletLoss
 
-__all__ = ['ContrastiveLoss', 'CrossEntropyLoss', 'TripletLoss', 'batch_hard', 'masked_distance', 'valid_anchors']
+__all__ = [
+    'ContrastiveLoss', 'CrossEntropyLoss', 'GeneralizedBatchHardTripletLoss', 'TripletLoss', 'batch_hard',
+    'masked_distance', 'valid_anchors'
+]

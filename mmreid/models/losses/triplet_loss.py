@@ -1,47 +1,12 @@
 """Triplet loss with batch-hard mining."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from mmreid.registry import MODELS
-from mmreid.utils import pairwise_distance
 
-from .masked_distance import masked_distance
-
-
-def _pair_masks(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Boolean ``(N, N)`` masks of positive pairs (without self) and of negative pairs; rows of -1 have none."""
-    labelled = labels != -1
-    both = labelled[:, None] & labelled[None, :]
-    same = labels[:, None] == labels[None, :]
-    itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    return both & same & ~itself, both & ~same
-
-
-def valid_anchors(labels: torch.Tensor) -> torch.Tensor:
-    """Boolean ``(N,)`` mask of the rows that have a positive and a negative in the batch."""
-    positive, negative = _pair_masks(labels)
-    return positive.any(1) & negative.any(1)
-
-
-def batch_hard(dist: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Distance of every anchor to its farthest positive and to its nearest negative.
-
-    Args:
-        dist (torch.Tensor): Distances ``(N, N)``.
-        labels (torch.Tensor): Labels ``(N,)``; rows of -1 are neither anchor, positive nor negative.
-
-    Returns:
-        tuple: ``(N,)`` distances to the hardest positive (-inf: none) and to the hardest negative (inf: none), and
-        the mask of anchors that have both. Among ties the gradient is shared equally.
-    """
-    positive, negative = _pair_masks(labels)
-    farthest = dist.masked_fill(~positive, -math.inf).amax(1)
-    nearest = dist.masked_fill(~negative, math.inf).amin(1)
-    return farthest, nearest, positive.any(1) & negative.any(1)
+from .hard_pairs import anchor_distance, batch_hard
 
 
 @MODELS.register_module()
@@ -76,9 +41,7 @@ class TripletLoss(nn.Module):
 
     def forward(self, feats: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Compute the loss."""
-        dist = pairwise_distance(feats, feats, self.metric) if mask is None else masked_distance(
-            feats, mask, self.metric)
-        farthest, nearest, valid = batch_hard(dist, labels)
+        farthest, nearest, valid = batch_hard(anchor_distance(feats, mask, self.metric), labels)
         gap = farthest - nearest
         losses = F.softplus(gap) if self.margin is None else F.relu(gap + self.margin)
         return self.loss_weight * losses.masked_fill(~valid, 0).sum() / valid.sum().clamp(min=1)
