@@ -53,9 +53,9 @@ MODELS = _node('model', root.MODELS, 'mmreid.models')
 MODEL_WRAPPERS = _node('model wrapper', root.MODEL_WRAPPERS, 'mmreid.models')
 #: Weight initializers
 WEIGHT_INITIALIZERS = _node('weight initializer', root.WEIGHT_INITIALIZERS, 'mmreid.models')
-#: Pseudo-labellers, post-processors of features and other small parts
+#: Pseudo-labellers, post-processors of features, searches for hyper-parameters and other small parts
 TASK_UTILS = _node('task util', root.TASK_UTILS, 'mmreid.models', 'mmreid.pseudo_labels',
-                   'mmreid.evaluation')
+                   'mmreid.evaluation', 'mmreid.engine')
 
 # ---- evaluation, visualization, apis ----------------------------------------
 #: Metrics

@@ -2,6 +2,7 @@
 
 from .loops import EpochTrainLoop, IterTrainLoop
 from .optim_wrapper import ReIDAmpOptimWrapper
+from .progressive_loop import ProgressiveLearningLoop
 from .reid_runner import ReIDRunner
 
-__all__ = ['EpochTrainLoop', 'IterTrainLoop', 'ReIDAmpOptimWrapper', 'ReIDRunner']
+__all__ = ['EpochTrainLoop', 'IterTrainLoop', 'ProgressiveLearningLoop', 'ReIDAmpOptimWrapper', 'ReIDRunner']
