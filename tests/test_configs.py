@@ -34,6 +34,8 @@ GIVEN_FILES = {'recipes/dtl_cuhk03market2viper_dgdnet_imagenet.py': 'checkpoints
                   for path in (ROOT / 'configs' / 'recipes').glob('embae_duke*.py')}}
 #: Input (height, width) by config: the smallest whose maps MGN can cut into halves and thirds, and a small one.
 SIZES = [(r'dtl/', (64, 64)), (r'(mgn/|ptl/mgn_)', (96, 32)), (r'', (64, 32))]
+#: Images of each of four people by config: where only the anchor itself is a k-th positive, little is left to learn.
+IMAGES = [(r'pla/.*_fixed', 8), (r'', 2)]
 
 
 def first_of_each_model() -> list[str]:
@@ -94,7 +96,8 @@ def test_every_trained_parameter_gets_a_gradient(name, tmp_path):
         give_teacher(cfg, tmp_path)
     cfg.model.backbone.pop('init_cfg', None)
     model = MODELS.build(cfg.model).double().train()  # in float32 rounding noise would pass for a gradient
-    data = trained_batch(model, next(size for config, size in SIZES if re.match(config, name)))
+    size, images = (next(value for config, value in values if re.match(config, name)) for values in (SIZES, IMAGES))
+    data = trained_batch(model, size, images=images)
     data['inputs'] = data['inputs'].double()
     for _ in range(2):  # the forget gates of BConv-cells act from the second batch on
         losses = model(**data, mode='loss')

@@ -55,7 +55,7 @@ def test_results_say_where_they_come_from():
         assert needed <= set(result['Metrics']), name
         assert all(0 < value <= 100 for value in result['Metrics'].values()), name
         assert not result['Published'] or re.match(
-            r'(PTL|PUL|DTL|EmbAE), Tables? [\dIV]|\w+ et al., \d{4}', result['Source']), name
+            r'(PTL|PUL|DTL|EmbAE|PLA), (Tables? [\dIV]|section \d)|\w+ et al., \d{4}', result['Source']), name
 
 
 def test_published_results_are_those_of_the_paper():

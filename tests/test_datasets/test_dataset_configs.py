@@ -30,7 +30,10 @@ ELSEWHERE = {
         'dtl_market1501', 'dtl_market1501_144x56', 'dtl_market1501_small', 'dtl_market1501_rest',
         'dtl_market1501_100ids',
         'dtl_cuhk03', 'dtl_cuhk03market', 'dtl_cuhk03market_144x56', 'dtl_viper', 'dtl_viper_144x56', 'dtl_prid2011',
-        'dtl_cuhk01', 'dtl_cuhk01_871', 'dtl_synthetic', 'dtl_synthetic_b')}}
+        'dtl_cuhk01', 'dtl_cuhk01_871', 'dtl_synthetic', 'dtl_synthetic_b')},
+    **{f'{name}.py': 'test_pla_configs.py' for name in (
+        'pla_market1501', 'pla_market1501_multi', 'pla_market1501_small', 'pla_dukemtmc', 'pla_cuhk03_detected',
+        'pla_cuhk03_labeled', 'pla_synthetic')}}
 #: Those that are loaded by name in test_dtl_configs.py, or looked at through the configs that use them:
 #: tests/test_embae_configs.py, tests/test_dtl_comparisons.py.
 IN_USE = {name for name in CONFIGS if re.match(r'embae_|dtl_cuhk03market2|dtl_\w+_unlabelled', name)} | {

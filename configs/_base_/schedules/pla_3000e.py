@@ -1,4 +1,4 @@
-"""PLA, Algorithm 1: 20 epochs with each of 8 sets of hyper-parameters, 300 with the chosen one, until 3,000 are trained.
+"""PLA, Algorithm 1: 20 epochs with each of 8 sets of hyper-parameters, 300 with the chosen one, ten times.
 
 What a trial is worth: how near the loss falls to 15 % from its first to its second half (Eq. 9).
 """

@@ -1,0 +1,8 @@
+"""PLA with ResNet-18 on half of Market-1501 at 128x64: a comparison that a CPU can run."""
+
+_base_ = [
+    '../_base_/models/pla_resnet18.py',
+    '../_base_/datasets/pla_market1501_small.py',
+    '../_base_/schedules/pla_small.py',
+    '../_base_/pla_small_runtime.py',
+]

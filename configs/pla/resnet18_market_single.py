@@ -1,0 +1,8 @@
+"""Both losses on one embedding, batch hard, with ResNet-18 on half of Market-1501 at 128x64."""
+
+_base_ = [
+    '../_base_/models/pla_resnet18_single.py',
+    '../_base_/datasets/pla_market1501_small.py',
+    '../_base_/schedules/pla_fixed_small.py',
+    '../_base_/pla_small_runtime.py',
+]
