@@ -71,7 +71,8 @@ def test_options_in_the_guide_are_those_of_the_tool(tool):
     ('analysis_tools/get_flops', 'train_test'), ('misc/check_dataset', 'datasets'),
     ('visualization/browse_dataset', 'datasets'), ('visualization/plot_rounds', 'unsupervised_adaptation'),
     ('analysis_tools/choose_clusters', 'unsupervised_adaptation'), ('train_splits', 'deep_transfer'),
-    ('visualization/feature_maps', 'deep_transfer'), ('analysis_tools/verification_scores', 'deep_transfer')])
+    ('visualization/feature_maps', 'deep_transfer'), ('analysis_tools/verification_scores', 'deep_transfer'),
+    ('analysis_tools/cost_report', 'train_test'), ('analysis_tools/plot_pla', 'progressive_learning')])
 def test_every_option_is_in_a_guide(tool, page):
     guide = (ROOT / f'docs/en/user_guides/{page}.md').read_text(encoding='utf-8')
     printed = subprocess.run([sys.executable, str(ROOT / 'tools' / f'{tool}.py'), '--help'], capture_output=True,
