@@ -1,17 +1,14 @@
 """The benchmark of backbones runs and prints what it says; no number is judged but those that are counted."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-TOOL = str(Path(__file__).parents[1] / 'tools/benchmarks/bench_backbones.py')
+from tests.tool_runs import run_tool
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, TOOL, *arguments], capture_output=True, text=True)
+    return run_tool('benchmarks/bench_backbones', *arguments)
 
 
 def test_backbones():

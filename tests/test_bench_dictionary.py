@@ -1,17 +1,13 @@
 """The benchmark of the dictionary runs and prints what it says; no number is judged."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.tool_runs import run_tool
 
 
 def test_dictionary():
-    command = [sys.executable, str(ROOT / 'tools/benchmarks/bench_dictionary.py'), '--images', '120',
-               '--channels', '12', '--atoms', '6', '--cameras', '3', '--ids', '20', '--max-iter', '3', '--repeats', '1']
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_tool('benchmarks/bench_dictionary', '--images', 120, '--channels', 12, '--atoms', 6, '--cameras', 3,
+                    '--ids', 20, '--max-iter', 3, '--repeats', 1)
     assert done.returncode == 0, done.stderr
     assert '120 images x 12 channels, 3 cameras, 6 atoms' in done.stdout
     for row in ('once: eigenvectors', 'codes, GraphSystem', 'codes, one LU a direction', 'fit'):

@@ -1,18 +1,13 @@
 """The benchmark of the verification loss runs, and its sides agree; no time is judged."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests.tool_runs import run_tool
 
 
 def test_sides_agree():
-    tool = ROOT / 'tools/benchmarks/bench_verification.py'
-    command = [sys.executable, str(tool), '--device', 'cpu', '--threads', '1',
-               '--batch', '3', '3', '--channels', '16', '--chunk-size', '10', '--repeats', '1']
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_tool('benchmarks/bench_verification', '--device', 'cpu', '--threads', 1, '--batch', 3, 3, '--channels',
+                    16, '--chunk-size', 10, '--repeats', 1)
     assert done.returncode == 0, done.stderr
     assert '3 x 3 images: 18 positive and 54 negative pairs, 108 compared' in done.stdout
     rows = re.findall(r'^  (all at once|in chunks of 10|loop over pairs) +([\d.]+) ms +[\d.]+ x .* '

@@ -1,17 +1,16 @@
 """The benchmark of MGN+PTL runs and prints what it says; no number is judged."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
+
+from tests.tool_runs import run_tool
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_mgn_ptl():
-    command = [sys.executable, str(ROOT / 'tools/benchmarks/bench_mgn_ptl.py'), '--device', 'cpu', '--threads', '1',
-               '--batch-size', '8', '--shape', '96', '32', '--iters', '1', '--warmup', '0', '--num-classes', '2']
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_tool('benchmarks/bench_mgn_ptl', '--device', 'cpu', '--threads', 1, '--batch-size', 8, '--shape', 96, 32,
+                    '--iters', 1, '--warmup', 0, '--num-classes', 2)
     assert done.returncode == 0, done.stderr
     assert 'batch 8 of 96 x 32, 2 identities, float32, channels-last' in done.stdout
     rows = dict(re.findall(r'^(training step, ms|resident set, MiB) +([\d. ]+)$', done.stdout, flags=re.M))
@@ -22,10 +21,8 @@ def test_mgn_ptl():
 
 
 def test_extraction():
-    command = [sys.executable, str(ROOT / 'tools/benchmarks/bench_extraction.py'), '--config',
-               str(ROOT / 'configs/pul/resnet18_synthetic_a2b.py'), '--num-images', '40', '--batch-size', '16',
-               '--repeats', '1', '--workers', '0', '--device', 'cpu']
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_tool('benchmarks/bench_extraction', '--config', ROOT / 'configs/pul/resnet18_synthetic_a2b.py',
+                    '--num-images', 40, '--batch-size', 16, '--repeats', 1, '--workers', 0, '--device', 'cpu')
     assert done.returncode == 0, done.stderr
     row = r'^{} +([\d.]+) images/s .* ([\d.]+) x bare forward$'
     bare, one = map(float, re.search(row.format('bare forward'), done.stdout, flags=re.M).groups())

@@ -1,7 +1,6 @@
 """Weights of Keras and TensorFlow-Slim in MobileNetV1, against a network computed by loops in their layout."""
 
 import importlib.util
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import torch
 
 from mmreid.models.backbones import MobileNetV1
 from mmreid.utils.checkpoint import read_checkpoint
+from tests.tool_runs import run_file
 
 TOOL = Path(__file__).parents[1] / 'tools/model_converters/mobilenet_v1.py'
 SPEC = importlib.util.spec_from_file_location('convert_mobilenet_v1', TOOL)
@@ -151,8 +151,7 @@ def test_keras_pads_otherwise_at_odd_sizes(layers):
 
 def test_the_program_reports_and_writes_tensors_alone(tmp_path, layers):
     np.savez(tmp_path / 'a.npz', **slim_names(layers))
-    done = subprocess.run([sys.executable, str(TOOL), str(tmp_path / 'a.npz'), str(tmp_path / 'a.pth')],
-                          capture_output=True, text=True)
+    done = run_file(TOOL, tmp_path / 'a.npz', tmp_path / 'a.pth')
     assert done.returncode == 0, done.stderr
     checkpoint = read_checkpoint(tmp_path / 'a.pth')
     assert checkpoint['meta'] == dict(source='a.npz', width_multiplier=WIDTH)

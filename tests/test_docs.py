@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.tool_runs import run_tool
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'CHANGELOG.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').rglob('*.md')),
          *sorted((ROOT / 'configs').rglob('README.md'))]
@@ -60,8 +62,7 @@ def test_options_in_the_guide_are_those_of_the_tool(tool):
     guide = (ROOT / 'docs/en/user_guides/train_test.md').read_text(encoding='utf-8')
     usage = re.search(rf'^python tools/{tool}\.py .*$', guide, flags=re.M).group()
     shown = set(re.findall(r'--[\w-]+', usage))
-    command = [sys.executable, str(ROOT / 'tools' / f'{tool}.py'), '--help']
-    printed = subprocess.run(command, capture_output=True, text=True)
+    printed = run_tool(tool, '--help')
     offered = set(re.findall(r'--[\w-]+', printed.stdout)) - {'--help'}
     assert shown == offered
 
@@ -75,8 +76,7 @@ def test_options_in_the_guide_are_those_of_the_tool(tool):
     ('analysis_tools/cost_report', 'train_test'), ('analysis_tools/plot_pla', 'progressive_learning')])
 def test_every_option_is_in_a_guide(tool, page):
     guide = (ROOT / f'docs/en/user_guides/{page}.md').read_text(encoding='utf-8')
-    printed = subprocess.run([sys.executable, str(ROOT / 'tools' / f'{tool}.py'), '--help'], capture_output=True,
-                             text=True)
+    printed = run_tool(tool, '--help')
     offered = set(re.findall(r'--[a-z][\w-]+', printed.stdout)) - {'--help', '--cfg-options'}
     assert offered and not {option for option in offered if option not in guide and f'--no-{option[2:]}' not in guide}
 

@@ -1,4 +1,4 @@
-"""Command-line tools that read and write features and reports, run as a user does."""
+"""Command-line tools that read and write features and reports."""
 
 import json
 import os
@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from mmreid.evaluation import evaluate_distances, evaluate_ranking, k_reciprocal_rerank
+from tests.tool_runs import run_tool
 
 ROOT = Path(__file__).parents[2]
 
 
 def run(tool, *arguments, fails=False):
-    command = [sys.executable, str(ROOT / 'tools' / 'analysis_tools' / f'{tool}.py'), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = run_tool(f'analysis_tools/{tool}', *arguments)
     assert (done.returncode != 0) == fails, done.stderr
     assert 'Traceback' not in done.stderr, done.stderr
     return done.stderr if fails else done.stdout
@@ -125,6 +125,7 @@ def test_outputs_replace_nothing(features, tmp_path):
 
 
 def test_terminal_without_the_sign(features, tmp_path):
+    """In a process of its own, as a user starts it."""
     environment = dict(os.environ, PYTHONIOENCODING='ascii', PYTHONUTF8='0')
     command = [sys.executable, str(ROOT / 'tools/analysis_tools/eval_features.py'), str(features[0]), '--protocol',
                'cuhk03', '--out', str(tmp_path / 'r.json')]

@@ -2,8 +2,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -14,10 +12,10 @@ from mmreid.datasets import ImageReadError, Market1501, ReIDDataset, SyntheticRe
 from mmreid.datasets.conversion import encode_image, write_file, write_image_once
 from mmreid.datasets.csv_export import COLUMNS, export_csv
 from mmreid.datasets.market_layout import CONVERSION_MARKER, IDENTITIES_FILE, convert_to_market
+from tests.tool_runs import run_tool
 
 from .conftest import write_image
 
-TOOLS = Path(__file__).parents[2] / 'tools' / 'dataset_converters'
 SYNTHETIC = dict(num_train_pids=3, num_test_pids=2, num_cams=2, num_images=2, num_distractors=2, num_junk=2,
                  size=(32, 16))
 
@@ -67,8 +65,7 @@ def images(root):
 
 
 def run(tool, *arguments):
-    return subprocess.run([sys.executable, str(TOOLS / tool), *map(str, arguments)], text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env=dict(os.environ, PYTHONPATH=str(TOOLS.parents[1])))
+    return run_tool(f'dataset_converters/{tool}', *arguments, merge=True)
 
 
 def interrupt_after(number, monkeypatch):

@@ -1,6 +1,5 @@
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,11 +9,11 @@ from scipy.io import savemat
 
 from mmreid.datasets import conversion, cuhk03_mat, read_image
 from mmreid.datasets.cuhk03_mat import BOXES, SPLITS_FILE, MatFileError, convert_cuhk03, image_name
+from tests.tool_runs import run_tool
 
 from .cuhk03_tree import PERSONS, TESTSETS, names, numbers, picture, write_mat
 
 pytest.importorskip('h5py')
-TOOL = Path(__file__).parents[2] / 'tools' / 'dataset_converters' / 'cuhk03.py'
 
 
 @pytest.fixture(scope='module')
@@ -23,8 +22,7 @@ def mat(tmp_path_factory):
 
 
 def run(*arguments):
-    return subprocess.run([sys.executable, str(TOOL), *map(str, arguments)], text=True, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env=dict(os.environ, PYTHONPATH=str(TOOL.parents[2])))
+    return run_tool('dataset_converters/cuhk03', *arguments, merge=True)
 
 
 def state(root):

@@ -1,10 +1,9 @@
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.tool_runs import run_tool
 
 from .conftest import TRAIN
 
@@ -12,8 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def run(script, *arguments):
-    return subprocess.run([sys.executable, str(ROOT / 'tools' / script), *map(str, arguments)], cwd=ROOT, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, PYTHONPATH=str(ROOT)))
+    return run_tool(script, *arguments, cwd=ROOT, merge=True)
 
 
 @pytest.fixture(scope='module')

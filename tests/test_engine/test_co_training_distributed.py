@@ -10,6 +10,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from mmreid.pseudo_labels.dictionary import read_dictionary
+from tests import shortcuts
 from tests.test_engine.test_pseudo_labels import Interrupted, hook_of
 from tests.test_engine.test_pseudo_labels_distributed import PLAIN, RankWitness, bare, rounds_of
 from tests.test_engine.toy import toy_config, toy_runner
@@ -32,6 +33,7 @@ def options_of(processes):
 
 def run(rank, folder, processes):
     torch.set_num_threads(1)
+    shortcuts.install()
     if processes > 1:
         dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=processes,
                                 timeout=datetime.timedelta(seconds=100))
@@ -59,7 +61,10 @@ def outcomes(tmp_path_factory):
         patch.setenv('CUDA_VISIBLE_DEVICES', '')
         patch.setenv('OMP_NUM_THREADS', '1')
         for processes in (1, 2):
-            mp.start_processes(run, args=(folder, processes), nprocs=processes, start_method='spawn')
+            if processes == 1:
+                run(0, folder, 1)
+            else:
+                mp.start_processes(run, args=(folder, processes), nprocs=processes, start_method='spawn')
             found[processes] = [torch.load(folder / f'{processes}_{rank}.pt', weights_only=False)
                                 for rank in range(processes)]
     return folder, found

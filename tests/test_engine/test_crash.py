@@ -20,9 +20,11 @@ OPTIONS = dict(default_hooks__checkpoint__by_epoch=False, default_hooks__checkpo
 PROGRAM = textwrap.dedent('''
     import sys
     import torch
+    from tests import shortcuts
     from tests.test_engine.test_crash import OPTIONS
     from tests.test_engine.toy import toy_runner
     torch.set_num_threads(1)  # as in conftest.py: sums depend on the number of threads
+    shortcuts.install()
     toy_runner(sys.argv[1], resume=True, **OPTIONS).train()
 ''')
 

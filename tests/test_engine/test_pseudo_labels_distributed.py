@@ -15,6 +15,7 @@ from mmreid.engine.hooks import PseudoLabelHook
 from mmreid.pseudo_labels import PseudoLabeller
 from mmreid.registry import HOOKS, MODELS, TASK_UTILS
 from mmreid.utils.checkpoint import read_checkpoint
+from tests import shortcuts
 from tests.test_engine.test_pseudo_labels import Interrupted, hook_of, options
 from tests.test_engine.toy import toy_runner
 from tests.test_utils.test_checkpoint import same
@@ -144,6 +145,7 @@ def broken(folder, processes):
 
 def work(rank, folder, processes, cases):
     torch.set_num_threads(1)
+    shortcuts.install()
     if processes > 1:
         dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=processes,
                                 timeout=datetime.timedelta(seconds=100))
@@ -160,7 +162,10 @@ def outcomes(tmp_path_factory):
         patch.setenv('CUDA_VISIBLE_DEVICES', '')
         patch.setenv('OMP_NUM_THREADS', '1')
         for processes, cases in ((1, (plain, )), (2, (plain, with_batch_norm, resumed, broken))):
-            mp.start_processes(work, args=(folder, processes, cases), nprocs=processes, start_method='spawn')
+            if processes == 1:
+                work(0, folder, 1, cases)
+            else:
+                mp.start_processes(work, args=(folder, processes, cases), nprocs=processes, start_method='spawn')
             found[processes] = [torch.load(folder / f'{processes}_{rank}.pt', weights_only=False)
                                 for rank in range(processes)]
     return folder, found

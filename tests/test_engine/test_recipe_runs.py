@@ -22,9 +22,10 @@ from mmreid.engine.recipes.state import sha256
 from mmreid.engine.recipes.training import StageTraining
 from mmreid.utils.checkpoint import read_checkpoint
 from tests.test_engine.recipe_files import write_recipe
-from tests.test_engine.test_tools import run as run_tool
+from tests.test_engine.test_tools import run as run_in_processes
 from tests.test_engine.toy import toy_runner
 from tests.test_utils.test_checkpoint import same
+from tests.tool_runs import run_tool
 
 ROOT = Path(__file__).parents[2]
 #: Checkpoints at every step, and enough of them for a process to be caught in the second stage.
@@ -205,8 +206,10 @@ PROGRAM = textwrap.dedent('''
     import sys
     import torch
     from mmreid.engine.recipes import run_recipe
+    from tests import shortcuts
     from tests.test_engine.test_recipe_runs import SLOW
     torch.set_num_threads(1)  # as in conftest.py: sums depend on the number of threads
+    shortcuts.install()
     run_recipe(sys.argv[1], work_dir=sys.argv[2], options=SLOW)
 ''')
 
@@ -397,7 +400,8 @@ def test_damaged_state_is_refused(tmp_path):
 
 
 def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
-    done = run_tool('train_recipe', write_recipe(tmp_path), '--work-dir', tmp_path / 'work', '--dry-run')
+    done = run_in_processes('train_recipe', write_recipe(tmp_path), '--work-dir', tmp_path / 'work', '--dry-run',
+                            processes=1)
     assert done.returncode == 0, done.stderr
     assert '3. student: ' in done.stdout and 'taught by second' in done.stdout
     assert not (tmp_path / 'work').exists()
@@ -405,7 +409,7 @@ def test_dry_run_prints_the_plan_and_writes_nothing(tmp_path):
 
 def test_mistakes_end_without_a_traceback(tmp_path):
     recipe = write_recipe(tmp_path, "stages = dict(a=dict(config='toy_a.py', init_from='b'))")
-    done = run_tool('train_recipe', recipe)
+    done = run_tool('train_recipe', recipe, cwd=ROOT)
     assert done.returncode != 0 and 'Traceback' not in done.stderr
     assert 'init_from="b" is neither a stage nor a file' in done.stderr
 
@@ -450,7 +454,6 @@ def test_two_processes(tmp_path):
 
 def test_options_are_in_the_guide():
     guide = (ROOT / 'docs/en/user_guides/transfer_recipes.md').read_text(encoding='utf-8')
-    printed = subprocess.run([sys.executable, str(ROOT / 'tools' / 'train_recipe.py'), '--help'], capture_output=True,
-                             text=True, env=dict(os.environ, PYTHONPATH=str(ROOT))).stdout
+    printed = run_tool('train_recipe', '--help').stdout
     options = {word.strip('[],') for word in printed.split() if word.strip('[],').startswith('--')} - {'--help'}
     assert len(options) >= 6 and not {option for option in options if option not in guide}

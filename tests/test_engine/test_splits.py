@@ -1,9 +1,7 @@
 """Training on every split of a data set: what is copied, what is shared, resume, and the mean."""
 
 import json
-import os
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 from statistics import fmean, pstdev
 
@@ -28,6 +26,7 @@ from mmreid.utils.checkpoint import read_checkpoint
 from mmreid.utils.config import load_config
 from tests.test_engine.recipe_files import write_recipe
 from tests.test_utils.test_checkpoint import same
+from tests.tool_runs import run_tool
 
 ROOT = Path(__file__).parents[2]
 PIDS = range(12)
@@ -268,13 +267,8 @@ def test_a_metric_that_not_every_split_has(folder):
 
 
 def test_command(folder):
-    command = [sys.executable, str(ROOT / 'tools' / 'train_splits.py'), str(folder / 'toy_viper.py'), '--work-dir',
-               str(folder / 'work'), '--splits', '0', '1', '--cfg-options', 'train_cfg.max_epochs=1']
-
-    def run(*more):
-        return subprocess.run([*command, *more], capture_output=True, text=True, cwd=ROOT,
-                              env=dict(os.environ, OMP_NUM_THREADS='1', PYTHONPATH=str(ROOT)))
-
+    run = partial(run_tool, 'train_splits', folder / 'toy_viper.py', '--work-dir', folder / 'work', '--splits', 0, 1,
+                  '--cfg-options', 'train_cfg.max_epochs=1')
     planned = run('--dry-run')
     assert planned.returncode == 0, planned.stderr
     assert '2. training_split1' in planned.stdout and not (folder / 'work').exists()

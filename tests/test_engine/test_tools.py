@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -12,19 +13,39 @@ import pytest
 
 from mmreid.utils.checkpoint import read_checkpoint
 from tests.test_engine.toy import CONFIG
+from tests.tool_runs import run_tool
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture
-def config(tmp_path):
-    path = tmp_path / 'toy.py'
+STEPS = ('--cfg-options', 'default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=1',
+         'train_dataloader.batch_size=4')
+
+
+def write_config(folder: Path) -> Path:
+    path = folder / 'toy.py'
     path.write_text(CONFIG.replace('WORKERS', '0').replace("log_level = 'WARNING'", "log_level = 'INFO'"))
     return path
 
 
-def run(*command, processes: int = 1):
-    """Run a command of ``tools/``, on several processes through torchrun."""
+@pytest.fixture
+def config(tmp_path):
+    return write_config(tmp_path)
+
+
+@pytest.fixture(scope='module')
+def trained_by_two(tmp_path_factory):
+    """The folder of a training in two processes, with a checkpoint after each step, and the last of these."""
+    folder = tmp_path_factory.mktemp('two')
+    done = run('train', write_config(folder), '--work-dir', folder / 'work', *STEPS, processes=2)
+    assert done.returncode == 0, done.stderr
+    return folder / 'work', max((folder / 'work').glob('iter_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
+
+
+def run(*command, processes: int = 0):
+    """Run a command of ``tools/``: in this process, in one of its own, or in several through torchrun."""
+    if not processes:
+        return run_tool(*command, cwd=ROOT)
     with socket.socket() as free:
         free.bind(('127.0.0.1', 0))
         port = str(free.getsockname()[1])
@@ -50,7 +71,7 @@ def test_train_test_and_dump(tmp_path, config):
     assert done.returncode == 0, done.stderr
     assert 'lr: ' in done.stdout and 'eta: ' in done.stdout and 'loss: ' in done.stdout
     dump = ('--dump', tmp_path / 'f.npz')
-    tested = run('test', config, work_dir / 'epoch_1.pth', '--work-dir', tmp_path / 'test', *dump)
+    tested = run('test', config, work_dir / 'epoch_1.pth', '--work-dir', tmp_path / 'test', *dump, processes=1)
     assert tested.returncode == 0, tested.stderr
     for word in ('market1501', '8/8', 'mAP', 'mINP', 'rank-1', 'rank-20'):
         assert word in tested.stdout
@@ -77,14 +98,12 @@ def test_train_test_and_dump(tmp_path, config):
     assert np.abs(arrays['query_feats'] - dumped['query_feats']).max() < 1e-5
 
 
-def test_two_processes_give_the_same_digits_as_one(tmp_path, config):
+def test_two_processes_give_the_same_digits_as_one(tmp_path, config, trained_by_two):
     """22 test images on 2 x batches of 5: the sampler pads, and the metric must not see it."""
-    trained = run('train', config, '--work-dir', tmp_path / 'train', processes=2)
-    assert trained.returncode == 0, trained.stderr
-    checkpoint = tmp_path / 'train' / 'epoch_2.pth'
+    _, checkpoint = trained_by_two
     assert len(read_checkpoint(checkpoint)['train_state']['ranks']) == 2
     results = []
-    for processes in (1, 2):
+    for processes in (0, 2):
         work_dir = tmp_path / f'test{processes}'
         options = ('--work-dir', work_dir, '--cfg-options', 'test_dataloader.batch_size=5',
                    'test_dataloader.dataset.num_distractors=5')
@@ -94,18 +113,16 @@ def test_two_processes_give_the_same_digits_as_one(tmp_path, config):
     assert results[0] == results[1] and 'market1501/mAP' in results[0]
 
 
-def test_two_processes_resume_inside_an_epoch(tmp_path, config):
-    options = ('--cfg-options', 'default_hooks.checkpoint.by_epoch=False', 'default_hooks.checkpoint.interval=1',
-               'train_dataloader.batch_size=4')
-    done = run('train', config, '--work-dir', tmp_path, *options, processes=2)
-    assert done.returncode == 0, done.stderr
-    last = max(int(path.stem.split('_')[1]) for path in tmp_path.glob('iter_*.pth'))
-    whole = read_checkpoint(tmp_path / f'iter_{last}.pth')
+def test_two_processes_resume_inside_an_epoch(tmp_path, config, trained_by_two):
+    work_dir, whole = tmp_path / 'work', read_checkpoint(trained_by_two[1])
+    shutil.copytree(trained_by_two[0], work_dir)
+    last = whole['meta']['iter']
     for step in range(last - 1, last + 1):
-        (tmp_path / f'iter_{step}.pth').unlink()
-    done = run('train', config, '--work-dir', tmp_path, '--resume', *options, processes=2)
+        (work_dir / f'iter_{step}.pth').unlink()
+    assert last == 6 and read_checkpoint(work_dir / 'iter_4.pth')['train_state']['batch_in_epoch'] == 1
+    done = run('train', config, '--work-dir', work_dir, '--resume', *STEPS, processes=2)
     assert done.returncode == 0, done.stderr
-    again = read_checkpoint(tmp_path / f'iter_{last}.pth')
+    again = read_checkpoint(work_dir / f'iter_{last}.pth')
     for key, value in whole['state_dict'].items():
         assert bool((value == again['state_dict'][key]).all()), key
 

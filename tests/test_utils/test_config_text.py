@@ -16,6 +16,7 @@ VALUES = [
 ]
 
 
+@pytest.mark.usefixtures('yapf_formats')
 @pytest.mark.parametrize('value', VALUES, ids=repr)
 def test_what_a_config_writes_is_read_back(value):
     text = Config(dict(before=1, model=value, after=dict(model='another'))).pretty_text

@@ -1,10 +1,6 @@
 """The entry of a config, the checkpoint and the command line."""
 
 import json
-import os
-import subprocess
-import sys
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +13,7 @@ from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
 from mmreid.utils.config import ConfigError, load_config
 from tests.test_engine.toy import CONFIG, toy_config, toy_runner
+from tests.tool_runs import run_tool
 
 ROOT = Path(__file__).parents[3]
 TTA = Config.fromfile(ROOT / 'configs/_base_/default_runtime.py').tta
@@ -139,20 +136,19 @@ def test_the_test_loop_gets_the_mean(tmp_path, checkpoint, fp16):
 
 
 def test_command_line(tmp_path, checkpoint):
-    run = partial(subprocess.run, capture_output=True, text=True, cwd=ROOT, env={**os.environ, 'PYTHONPATH': str(ROOT)})
     config = tmp_path / 'toy.py'
     config.write_text(CONFIG.replace('WORKERS', '0') + f'\ntta = {TTA.to_dict()}\n')
-    command = [sys.executable, str(ROOT / 'tools/test.py'), str(config), str(checkpoint), '--work-dir', str(tmp_path)]
-    done = run([*command, '--tta', 'ten_crop'])
+    command = ['test', config, checkpoint, '--work-dir', tmp_path]
+    done = run_tool(*command, '--tta', 'ten_crop')
     assert done.returncode == 0, done.stderr
     logged = [json.loads(file.read_text()) for file in tmp_path.glob('*/*.json')]
     metrics = next(values for values in logged if 'market1501/mAP' in values)
     assert 0 < metrics['market1501/mAP'] <= 100
-    done = run([*command, '--tta', 'ten_crops'])
+    done = run_tool(*command, '--tta', 'ten_crops')
     assert done.returncode != 0 and 'flip, ten_crop' in done.stderr.strip().splitlines()[-1]
     config.write_text(CONFIG.replace('WORKERS', '0') + f"\ntta = {dict(TTA.to_dict(), default='flip')}\n")
     for number, (options, used) in enumerate((([], 'flip'), (['--tta', 'none'], None))):
         folder = tmp_path / str(number)
-        done = run([*command[:-1], str(folder), *options])
+        done = run_tool(*command[:-1], folder, *options)
         assert done.returncode == 0, done.stderr
         assert json.loads(next(folder.glob('*/evaluation.json')).read_text())['source']['tta'] == used
