@@ -1,5 +1,6 @@
 """Configs of PLA: networks, what is searched and scheduled, equal budgets of all variants, the published numbers."""
 
+import inspect
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ def test_network(name):
     channels, length = NETS[name.split('_')[0]]
     model = config(name).model
     assert tuple(model.heads) == heads and model.neck.pool == 'max' and model.neck.in_channels == channels
-    assert model.get('feature_key', 'feat') == 'feat' and 'last_stride' not in model.backbone
+    assert model.get('feature_key', 'feat') == 'feat'
+    assert model.backbone.last_stride == {'resnet50': 1, 'resnet18': 2}[name.split('_')[0]]
     with torch.device('meta'):
         built = network(name)
         feats = built.neck((torch.empty(3, channels, 8, 4), ))
@@ -119,6 +121,11 @@ def test_variants_differ_in_what_their_names_say_alone(net):
         assert bool(cfg.get('custom_hooks')) == (variant == '_schedule')
 
 
+def test_the_small_ones_share_their_backbone():
+    small = [config(name).model.backbone for name in NAMES if name.startswith('resnet18')]
+    assert len(small) == len(VARIANTS) + 1 and all(backbone == small[0] for backbone in small)
+
+
 def test_the_same_start():
     """Small ones: the backbone of a training that says in its config where it ends."""
     for name in NAMES:
@@ -130,7 +137,8 @@ def test_the_same_start():
             end = given.train_cfg.max_epochs
             assert cfg.load_from == f'work_dirs/baseline/ide_resnet18_synthetic/epoch_{end}.pth'
             assert tuple(cfg.load_parts) == ('backbone', ) and cfg.model.backbone.init_cfg is None
-            assert given.model.backbone == cfg.model.backbone
+            stride = inspect.signature(MODELS.get('ResNetTaps')).parameters['last_stride'].default
+            assert dict(given.model.backbone, last_stride=stride) == cfg.model.backbone
 
 
 @pytest.mark.parametrize('name', NAMES)

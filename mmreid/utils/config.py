@@ -5,6 +5,8 @@ import difflib
 import inspect
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional
 
@@ -24,6 +26,20 @@ _NEW = object()
 
 class ConfigError(ValueError):
     """A config or a command-line option cannot be what its author meant."""
+
+
+@contextmanager
+def config_errors(kinds: tuple[type[Exception], ...] = (ValueError, TypeError, AttributeError)) -> Iterator[None]:
+    """Turn errors of these kinds into :class:`ConfigError`, which a tool tells in one line.
+
+    For checks of what a config says against the model and the data, which can be made only when these are there.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except kinds as error:
+        raise ConfigError(str(error)) from error
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

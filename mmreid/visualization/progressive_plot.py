@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 import numpy as np
 
 from mmreid.engine.progressive import HyperParameterSearch, SearchSpace
-from mmreid.engine.progressive.record import ProgressiveRecord
+from mmreid.engine.progressive.record import ProgressiveRecord, exploring_seconds
 from mmreid.engine.progressive.searches import Belief
 from mmreid.registry import TASK_UTILS
 from mmreid.utils.config import load_config
@@ -40,8 +40,10 @@ class Progress:
 
     @property
     def names(self) -> list[str]:
-        """Names of the hyper-parameters."""
-        return list(dict.fromkeys(name for line in (*self.trials, *self.cycles) for name in line.get('values') or {}))
+        """Names of the hyper-parameters, in the order of the space where it is known."""
+        found = dict.fromkeys(name for line in (*self.trials, *self.cycles) for name in line.get('values') or {})
+        order = self.space.names if self.space is not None else ()
+        return sorted(found, key=lambda name: order.index(name) if name in order else len(order))
 
     def of_cycle(self, number: int) -> list[Mapping[str, Any]]:
         """The trials of a cycle."""
@@ -89,15 +91,16 @@ def read_progress(work_dir: Union[str, Path], config: Optional[Union[str, Path]]
 def time_shares(progress: Progress) -> dict[int, tuple[float, float]]:
     """Seconds of exploration and of exploitation by cycle, as far as they are known.
 
-    Exploration is what the cycle says or, until it has ended, the sum of its trials.
+    Exploration is what the cycle says or, until it has ended, the sum of its trials, of those that several processes
+    had at the same time the longest.
     """
     cycles = {line['cycle']: line for line in progress.cycles}
     found = {}
     for number in sorted({*cycles, *(trial['cycle'] for trial in progress.trials)}):
         line, trials = cycles.get(number, {}), progress.of_cycle(number)
         explored = line.get('explore_seconds')
-        if explored is None:  # trials of several processes run at the same time
-            explored = sum((trial.get('seconds') or 0.) / trial.get('processes', 1) for trial in trials)
+        if explored is None:
+            explored = exploring_seconds(trials)
         found[number] = (explored, line.get('exploit_seconds') or 0.)
     return found
 
@@ -188,6 +191,7 @@ def slice_points(space: SearchSpace, values: Mapping[str, Any], name: str) -> tu
 
 def _draw_objectives(axes: 'Axes', progress: Progress) -> None:
     """Objectives over all trials, the lowest of each cycle, and which trials failed."""
+    from matplotlib.ticker import MaxNLocator
     numbers = {cycle: [row for row, trial in enumerate(progress.trials, 1) if trial['cycle'] == cycle]
                for cycle in dict.fromkeys(trial['cycle'] for trial in progress.trials)}
     for colour, (cycle, rows) in enumerate(numbers.items()):
@@ -201,6 +205,8 @@ def _draw_objectives(axes: 'Axes', progress: Progress) -> None:
             axes.plot(failed, [.97] * len(failed), 'x', color='red', label='_failed',
                       transform=axes.get_xaxis_transform())
     axes.set_xlabel('trial (x: failed)')
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(fontsize='x-small', ncols=1 + (len(numbers) > 4))
     axes.grid(alpha=.3)
 
 

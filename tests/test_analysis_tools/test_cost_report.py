@@ -113,19 +113,42 @@ def test_without_an_accuracy_there_is_no_picture(capsys, configs):
     assert 'No accuracy' in printed and 'no picture' in printed and not (configs / 'costs.png').exists()
 
 
+def test_the_picture_of_earlier_numbers_does_not_stay(capsys, configs):
+    out = configs / 'costs'
+    run(capsys, f'A={configs}/a.py', '--out', out, '--no-memory')
+    assert Path(f'{out}.png').is_file()
+    run(capsys, f'C={configs}/c.py', '--out', out, '--no-memory')
+    assert not Path(f'{out}.png').exists() and 'C' in table_rows(Path(f'{out}.md').read_text())
+
+
 @pytest.mark.parametrize('arguments, message', [
     (['a.py'], "must be NAME=CONFIG.*'a.py'"), (['A='], 'must be NAME=CONFIG'),
     (['A={}/a.py', 'A={}/b.py'], "two rows named 'A'"),
     (['A={}/a.py', '--results', '{}/wrong.json'], 'wrong.json must be'),
     (['A={}/a.py', '--results', '{}/other.json'], r"results of \['Z'\], and the rows are \['A'\]"),
-    (['A={}/none.py'], 'does not exist'), (['A={}/sizeless.py'], 'no Resize.*--shape H W'),
+    (['A={}/a.py', '--results', '{}/broken.json'], 'broken.json is no JSON: Expecting'),
+    (['A={}/a.py', '--results', '{}/nan.json'], 'nan.json must have percentages from 0 to 100, and A has nan on M'),
+    (['A={}/a.py', '--results', '{}/large.json'], 'large.json must have percentages .*, and A has 101 on M'),
+    (['A={}/a.py', '--results', '{}/both.json'], 'both.json has a data set of A twice: Market-1501, market 1501'),
+    (['A={}/b.py', '--metric', 'map'], 'no result of the metafiles has --metric map; those there are: mAP, rank-1'),
+    (['A={0}/b.py,{0}/b2.py'], "b2.py and an earlier config of the row 'A' both have results on market 1501: "),
+    (['A={}/none.py'], 'none.py of the row .A. does not exist'),
+    (['A={0}/a.py,{0}/no.py'], 'Error: [^ ]*no.py of'),
+    (['A={}/sizeless.py'], 'no Resize.*--shape H W'),
     (['A={}/twice.py'], 'several results of .*twice.py on Market 1501'),
 ])
 def test_bad_input(capsys, configs, arguments, message):
     (configs / 'wrong.json').write_text('{"A": 3}')
     (configs / 'other.json').write_text('{"Z": {"Market-1501": 3}}')
     (configs / 'sizeless.py').write_text(CONFIG)
-    metafile(configs, dict(twice=[('Market-1501', 60., 'true'), ('Market 1501', 61., 'true')]))
+    metafile(configs, dict(twice=[('Market-1501', 60., 'true'), ('Market 1501', 61., 'true')],
+                           b=[('Market-1501', 60., 'true')], b2=[('market1501', 1., 'false'),
+                                                                 ('Market 1501', 61., 'true')]))
+    for name, text in dict(broken='{', nan='{"A": {"M": NaN}}', large='{"A": {"M": 101}}',
+                           both='{"A": {"Market-1501": 3, "market 1501": 4}}').items():
+        (configs / f'{name}.json').write_text(text)
+    for name in ('twice', 'b2'):
+        (configs / f'{name}.py').write_text(CONFIG + PIPELINE.format(32, 64))
     text = run(capsys, *(argument.format(configs) for argument in arguments), '--out', configs / 'costs',
                '--no-memory', fails=True)
     assert re.search(message, text), text

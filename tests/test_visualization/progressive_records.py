@@ -23,7 +23,8 @@ def cycle(number, chosen, **more):
 def run():
     """Two cycles and two trials of a third; the second is in exploitation."""
     trials = [trial(1, 1, .5), trial(1, 2, .2), trial(1, 3, .4),
-              trial(2, 1, .3), trial(2, 2, None), trial(2, 3, .1), trial(3, 1, .6), trial(3, 2, .7, processes=2)]
+              trial(2, 1, .3), trial(2, 2, None), trial(2, 3, .1), trial(3, 1, .6, processes=2),
+              trial(3, 2, .7, processes=2)]
     cycles = [cycle(1, dict(margin=.05, k=6, p=8), explore_seconds=12., exploit_seconds=28.),
               cycle(2, dict(margin=.2, k=2, p=3), explore_seconds=13., exploit_seconds=27.)]
     return trials, cycles

@@ -1,13 +1,17 @@
 """The picture and the tables of a search of hyper-parameters, read back."""
 
+import dataclasses
 import importlib.util
 import math
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
+from mmengine.config import Config
 
 from mmreid.engine.progressive import BayesianSearch, RandomSearch, SearchSpace
+from mmreid.engine.progressive.record import exploring_seconds
 from mmreid.visualization import draw_progress, read_progress
 from mmreid.visualization.progressive_plot import exploring_share, slice_points, time_shares
 
@@ -80,11 +84,46 @@ def test_space_and_search_come_from_the_config(folder, tmp_path):
         read_progress(tmp_path)
 
 
+def test_the_config_is_the_newest_of_the_folder(folder):
+    other = folder / 'a_first.py'
+    other.write_text(f'train_cfg = {dict(CONFIG, search=dict(type="RandomSearch"))!r}')
+    for age, kind in ((100, BayesianSearch), (-100, RandomSearch)):
+        time = (folder / 'config.py').stat().st_mtime - age
+        os.utime(other, (time, time))
+        assert isinstance(read_progress(folder).search, kind)
+
+
+def test_a_written_config_says_the_same(folder, tmp_path):
+    """Writing sorts the keys."""
+    mine = dict(read=read_progress(folder))
+    Config(dict(train_cfg=CONFIG)).dump(folder / 'config.py')
+    mine['written'] = read_progress(folder)
+    for progress in mine.values():
+        assert progress.names == list(progress.space.names) == ['margin', 'k', 'p']
+    beliefs = [progress.belief(2).expected_improvement(np.full((1, 3), .5)) for progress in mine.values()]
+    assert beliefs[0] == beliefs[1]
+
+
+def test_names_follow_the_space(tmp_path):
+    turned = [dict(line, values=dict(reversed(line['values'].items()))) for line in run()[0]]
+    assert read_progress(write(tmp_path / 'bare', turned, [])).names == ['p', 'k', 'margin']
+    assert read_progress(write(tmp_path / 'work', turned, [], CONFIG)).names == ['margin', 'k', 'p']
+
+
 def test_time(folder):
     progress = read_progress(folder)
-    # Of the third cycle there are two trials: 2 s, and 4 s in which a second process did another.
+    # The two trials of the third cycle, of 2 and 4 s, ran side by side.
     assert time_shares(progress) == {1: (12, 28), 2: (13, 27), 3: (4, 0)}
     assert exploring_share(progress) == pytest.approx(29 / 84)
+
+
+def test_of_trials_side_by_side_the_longest_counts():
+    def lines_of(*turns):
+        return [dict(seconds=seconds, processes=len(turn)) for turn in turns for seconds in turn]
+
+    assert exploring_seconds(lines_of((3., 5.), (4., 1.), (7., ))) == 5 + 4 + 7
+    assert exploring_seconds([dict(seconds=2.), dict(seconds=None), dict(seconds=3.)]) == 5
+    assert exploring_seconds([]) == 0
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------
@@ -106,6 +145,9 @@ def test_objectives_and_values(folder):
         assert lines(found[name], 'tried') == [(numbers, [SETS[place][name] for place in (0, 1, 2, 0, 1, 2, 0, 1)])]
         assert lines(found[name], 'chosen') == [([1, 2], chosen)]
     assert found['k'].get_ylim() == pytest.approx((.65, 8.35))
+    assert [text.get_text() for text in objectives.get_legend().get_texts()] == ['cycle 1', 'cycle 2', 'cycle 3']
+    objectives.set_xlim(.9, 2.1)  # closer than whole numbers lie
+    assert all(tick == round(tick) for tick in objectives.get_xticks())
     assert [bar.get_height() for bar in found['seconds'].patches] == [12, 13, 4, 28, 27, 0]
     assert '34.5 %' in found['seconds'].get_xlabel()
 
@@ -126,11 +168,14 @@ def test_belief_is_that_of_the_choice(folder, number, rows):
                         and item.get_position().bounds == axes.get_position().bounds]
         (xs, means), = lines(axes, 'mean')
         (_, gains), = lines(improvement, 'EI')
+        band = {tuple(vertex) for vertex in axes.collections[0].get_paths()[0].vertices}
         assert len(xs) == dict(margin=101, k=8, p=16)[name]
         for x, mean, gain in list(zip(xs, means, gains))[::3]:
             values = dict(chosen['values'], **{name: round(x) if name != 'margin' else min(x, .3)})
             expected = search.explain(space, observations, values)
             assert (mean, gain) == pytest.approx((expected['mean'], expected['expected_improvement']), rel=1e-6)
+            edges = sorted(y for place, y in band if place == x)
+            assert [edges[0], edges[-1]] == pytest.approx([mean - expected['std'], mean + expected['std']], abs=1e-6)
         assert lines(axes, '_chosen')[0][0] == [chosen['values'][name]] * 2
     # A map of the first two parameters; the third has no partner.
     place, = [row for row, title in enumerate(titles) if title.startswith('EI after')]
@@ -141,6 +186,18 @@ def test_belief_is_that_of_the_choice(folder, number, rows):
         margin = [-.1, .1, .3][column // 50]
         expected = search.explain(space, observations, dict(chosen['values'], margin=margin, k=k))
         assert found[k - 1, column] == pytest.approx(expected['expected_improvement'], rel=1e-6)
+
+
+def test_belief_does_not_see_later_cycles(folder):
+    """Also where all up to it count."""
+    progress = read_progress(folder)
+    search = BayesianSearch(history='all')
+    everything = dataclasses.replace(progress, search=search)
+    at = np.array([[.5, .5, .5]])
+    for number, rows in ((1, slice(0, 3)), (2, slice(0, 6))):
+        mean, std = search.fit(progress.space, progress.trials[rows]).process.predict(at)
+        assert everything.belief(number).process.predict(at) == (mean, std)
+        assert len(everything.belief(number).points) == rows.stop
 
 
 def test_slices():
@@ -158,9 +215,9 @@ def test_runs_without_belief_or_choice(tmp_path):
             ('failed', ([trial(1, 1, None)], [cycle(1, SETS[0])]), CONFIG, 0),
             ('one', ([trial(1, 1, .1)], [cycle(1, SETS[1])]), CONFIG, 3 + 3 + 1 + 1)):
         progress = read_progress(write(tmp_path / name, *lines_of, config))
-        figure = draw_progress(progress, tmp_path / f'{name}.png')
-        assert len(figure.axes) == 5 + more, name  # slices have two axes each, and the map a bar of colours
-        assert (tmp_path / f'{name}.png').read_bytes()[:4] == b'\x89PNG'
+        path = tmp_path / 'one.png' if name == 'one' else None  # drawing takes a second
+        assert len(draw_progress(progress, path).axes) == 5 + more, name  # a slice has two, the map a bar of colours
+    assert (tmp_path / 'one.png').read_bytes()[:4] == b'\x89PNG'
     assert isinstance(read_progress(tmp_path / 'random').search, RandomSearch)
     with pytest.raises(ValueError, match='cycle 2 has chosen no set; those that have: none yet'):
         draw_progress(read_progress(tmp_path / 'begun'), cycle=2)
@@ -189,7 +246,8 @@ def test_the_tool_prints_and_draws(folder, plot, tmp_path):
 
 def test_the_tool_without_a_config(plot, tmp_path):
     printed = plot(write(tmp_path / 'work', run()[0][:1], []), '--out', tmp_path / 'a.pdf')
-    assert '--config names one' in printed and (tmp_path / 'a.pdf').is_file()
+    assert 'no config with train_cfg.space lies in' in printed and '--config names one' in printed
+    assert (tmp_path / 'a.pdf').is_file()
 
 
 @pytest.mark.parametrize('arguments, words', [

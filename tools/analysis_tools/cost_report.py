@@ -8,7 +8,8 @@
 A row is NAME=CONFIG[,CONFIG ...]: its costs are those of the first config, its accuracy the mean over data sets of what
 the metafile.yml beside each config says, or of --results: {"NAME": {"data set": percent}}. Only data sets that every
 row with results has count, single query and not re-ranked, so that means can be compared; they are named. Written are
-OUT.md, OUT.csv and OUT.png: Figures 4 and 5 of PLA.
+OUT.md, OUT.csv and OUT.png: Figures 4 and 5 of PLA. Without an accuracy there is no picture, and an earlier OUT.png is
+removed.
 
 Costs are those of get_flops.py: of what the feature depends on, for an input of the size that the config tests with.
 A Mult-Add is one multiplication with its addition; PLA counts the two as two operations, which have a column of their
@@ -35,6 +36,8 @@ from mmreid.visualization import draw_costs
 
 #: Results of a metafile that are no plain ones: the paper's figures are without them.
 VARIANTS = ('multi-query', 're-ranked')
+#: Of classifiers, which are no part of what a feature costs.
+NUM_CLASSES = 2
 COLUMNS = ('name', 'input', 'params', 'mult_adds', 'operations', 'weights_bytes', 'bytes_per_image', 'batch_bytes',
            'accuracy', 'datasets', 'config')
 
@@ -54,11 +57,10 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('--no-memory', action='store_true', help='only count, measure nothing')
     parser.add_argument('--shape', type=_positive, nargs=2, metavar=('H', 'W'), help='input size of all (default: that '
                         'of the test pipeline of each)')
-    parser.add_argument('--num-classes', type=_positive, default=751, help='where a config leaves it to the dataset')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--amp', action='store_true', help='measure the memory under autocast')
     args = parser.parse_args(argv)
-    args.cfg_options, args.repeats = None, 1  # of get_flops
+    args.cfg_options, args.repeats, args.num_classes = None, 1, NUM_CLASSES  # of get_flops
     return args
 
 
@@ -66,7 +68,7 @@ def parse_rows(texts: Sequence[str]) -> dict[str, list[str]]:
     """Configs by name.
 
     Raises:
-        ValueError: If a row has no name or no config, or a name is there twice.
+        ValueError: If a row has no name, no config or one that does not exist, or a name is there twice.
     """
     rows: dict[str, list[str]] = {}
     for text in texts:
@@ -74,6 +76,9 @@ def parse_rows(texts: Sequence[str]) -> dict[str, list[str]]:
         configs = [path for path in paths.split(',') if path]
         if not name or not configs:
             raise ValueError(f'a row must be NAME=CONFIG[,CONFIG ...], got {text!r}')
+        missing = [path for path in configs if not Path(path).is_file()]
+        if missing:
+            raise ValueError(f'{", ".join(missing)} of the row {name!r} does not exist')
         if name in rows:
             raise ValueError(f'there are two rows named {name!r}; give all configs of a method in one row')
         rows[name] = configs
@@ -83,27 +88,26 @@ def parse_rows(texts: Sequence[str]) -> dict[str, list[str]]:
 # ---- accuracies -------------------------------------------------------------
 
 
-def of_metafile(path: str, metric: str, published: bool) -> dict[str, float]:
-    """Plain results of a config by data set, from the metafile in its folder; empty where it has none.
+def of_metafile(path: str, published: bool) -> dict[str, dict[str, float]]:
+    """Metrics of the plain results of a config by data set, from the metafile in its folder; empty where it has none.
 
     Raises:
-        ValueError: If there are several for one data set.
+        ValueError: If there are several results for one data set.
     """
     file = Path(path).parent / 'metafile.yml'
     models = yaml.safe_load(file.read_text(encoding='utf-8'))['Models'] if file.is_file() else []
-    found: dict[str, float] = {}
+    found: dict[str, dict[str, float]] = {}
     for model in models:
         if Path(model['Config']).name != Path(path).name:
             continue
         for result in model['Results']:
             dataset = _plain_name(result['Dataset'])
-            if result['Published'] != published or metric not in result['Metrics'] or any(
-                    _plain_name(variant) in dataset for variant in VARIANTS):
+            if result['Published'] != published or any(_plain_name(variant) in dataset for variant in VARIANTS):
                 continue
-            if dataset in found:
+            if found.get(dataset, {}).keys() & result['Metrics'].keys():
                 raise ValueError(f'{file} has several results of {path} on {result["Dataset"]}; say which one is '
                                  'meant with --results')
-            found[dataset] = result['Metrics'][metric]
+            found[dataset] = {**found.get(dataset, {}), **result['Metrics']}
     return found
 
 
@@ -111,15 +115,25 @@ def read_results(file: Optional[str], names: Sequence[str]) -> dict[str, dict[st
     """Given accuracies by row and data set.
 
     Raises:
-        ValueError: If the file is something else or names a row that is not there.
+        ValueError: If the file is something else, has a number that is no percentage, or names a row that is not there
+            or a data set twice.
     """
     if file is None:
         return {}
-    read = json.loads(Path(file).read_text(encoding='utf-8'))
+    try:
+        read = json.loads(Path(file).read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise ValueError(f'{file} is no JSON: {error}') from error
     plain = isinstance(read, dict) and all(
         isinstance(row, dict) and all(type(value) in (int, float) for value in row.values()) for row in read.values())
     if not plain:
         raise ValueError(f'{file} must be {{"NAME": {{"data set": percent}}}}')
+    for name, row in read.items():
+        for dataset, value in row.items():
+            if not 0 <= value <= 100:  # also NaN, which Python reads
+                raise ValueError(f'{file} must have percentages from 0 to 100, and {name} has {value} on {dataset}')
+        if len({_plain_name(dataset) for dataset in row}) < len(row):
+            raise ValueError(f'{file} has a data set of {name} twice: {", ".join(row)}')
     unknown = sorted(set(read) - set(names))
     if unknown:
         raise ValueError(f'{file} has results of {unknown}, and the rows are {list(names)}')
@@ -127,19 +141,38 @@ def read_results(file: Optional[str], names: Sequence[str]) -> dict[str, dict[st
 
 
 def accuracies(rows: Mapping[str, Sequence[str]], args: argparse.Namespace) -> tuple[dict[str, float], list[str]]:
-    """Mean by row over the data sets that all rows with results have, and these data sets."""
+    """Mean by row over the data sets that all rows with results have, and these data sets.
+
+    Raises:
+        ValueError: If two configs of a row have results on one data set, or no result has the metric.
+    """
     given = read_results(args.results, list(rows))
-    found = {}
-    for name, paths in rows.items():
-        results: dict[str, float] = {}
-        for path in paths:
-            results.update(of_metafile(path, args.metric, args.accuracy == 'published'))
-        found[name] = given.get(name, results)
+    told = {name: _of_configs(name, paths, args.accuracy == 'published') for name, paths in rows.items()
+            if name not in given}
+    known = sorted({metric for row in told.values() for metrics in row.values() for metric in metrics})
+    if known and args.metric not in known:
+        raise ValueError(f'no result of the metafiles has --metric {args.metric}; those there are: {", ".join(known)}')
+    found = {name: given.get(name) or {dataset: metrics[args.metric] for dataset, metrics in told.get(name, {}).items()
+                                       if args.metric in metrics} for name in rows}
     found = {name: results for name, results in found.items() if results}
     common = sorted(set.intersection(*map(set, found.values()))) if found else []
     means = {name: sum(results[dataset] for dataset in common) / len(common) for name, results in found.items()
              } if common else {}
     return means, common
+
+
+def _of_configs(name: str, paths: Sequence[str], published: bool) -> dict[str, dict[str, float]]:
+    """Results of all configs of a row."""
+    found: dict[str, dict[str, float]] = {}
+    for path in paths:
+        results = of_metafile(path, published)
+        both = sorted(set(found) & set(results))
+        if both:
+            raise ValueError(f'{path} and an earlier config of the row {name!r} both have results on '
+                             f'{", ".join(both)}: name one config for each data set, or give its accuracy with '
+                             '--results')
+        found.update(results)
+    return found
 
 
 def _plain_name(dataset: str) -> str:
@@ -237,6 +270,8 @@ def main(argv=None) -> None:
             writer.writerows(rows)
         if means:
             draw_costs(rows, picture, args.metric)
+        else:
+            picture.unlink(missing_ok=True)  # one of earlier numbers would be taken for that of these
         say(f'{text}\nwritten: {markdown}, {sheet}{f", {picture}" if means else "; no picture without an accuracy"}')
 
 

@@ -102,7 +102,8 @@ def main(argv=None) -> None:
         draw_progress(progress, out, args.cycle)
         say(report(progress))
         if progress.space is None:
-            say(f'no config lies in {args.work_dir}: the expected improvement is not drawn; --config names one')
+            say(f'no config with train_cfg.space lies in {args.work_dir}: the expected improvement is not drawn; '
+                '--config names one')
         if markdown:
             write_text(report(progress), markdown)
         say('written: ' + ', '.join(str(path) for path in (out, markdown) if path))

@@ -7,8 +7,10 @@
 
 A step is the loss of a batch of embeddings and its gradient. TripletLoss with a soft margin, the generalised loss for
 every given (k, p), and for each a loop over the anchors, which measures, sorts and picks for one after the other, run
-in turn in one process. Medians, quartiles and ratios to TripletLoss are printed, and how far loss and gradient are from
-those of the loop. On a busy machine only the ratios mean something, and those only over many repeats.
+in turn in one process; and both losses as a training step has them: in a TripletHead, which reads the labels of the
+samples, checks them and counts what is logged. Medians, quartiles and ratios to TripletLoss (of heads, to the head with
+TripletLoss) are printed, and how far loss and gradient are from those of the loop. On a busy machine only the ratios
+mean something, and those only over many repeats.
 """
 
 import argparse
@@ -19,10 +21,15 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
+from mmreid.models.heads import TripletHead
 from mmreid.models.losses import GeneralizedBatchHardTripletLoss, TripletLoss
+from mmreid.structures import ReIDDataSample
+from mmreid.utils.command_line import check_device, plain_errors
 from mmreid.utils.memory import seconds
 
 PLAIN = 'batch hard'
+#: Before the name of a loss: the same in a head.
+HEAD = 'head, '
 #: Steps before the first that is timed.
 WARM_UP = 5
 
@@ -30,16 +37,27 @@ WARM_UP = 5
 def parse_args() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--batch', type=int, nargs=2, default=[16, 8], metavar=('P', 'K'),
+    parser.add_argument('--batch', type=_at_least(2), nargs=2, default=[16, 8], metavar=('P', 'K'),
                         help='identities and images of each (default: 16 8)')
-    parser.add_argument('--channels', type=int, default=1024, help='of the embedding (default: 1024)')
-    parser.add_argument('--ranks', type=int, nargs=2, action='append', metavar=('k', 'p'),
+    parser.add_argument('--channels', type=_at_least(1), default=1024, help='of the embedding (default: 1024)')
+    parser.add_argument('--ranks', type=_at_least(1), nargs=2, action='append', metavar=('k', 'p'),
                         help='may be given again (default: 1 1, 4 8 and 8 16)')
-    parser.add_argument('--repeats', type=int, default=200, help='timed steps of each side (default: 200)')
-    parser.add_argument('--loop-repeats', type=int, default=5, help='timed steps of the loops; 0: none (default: 5)')
+    parser.add_argument('--repeats', type=_at_least(1), default=200, help='timed steps of each side (default: 200)')
+    parser.add_argument('--loop-repeats', type=_at_least(0), default=5, metavar='N',
+                        help='timed steps of the loops; 0: none (default: 5)')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    parser.add_argument('--threads', type=int, help='CPU threads')
+    parser.add_argument('--threads', type=_at_least(1), help='CPU threads')
     return parser.parse_args()
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f'must be at least {least}, got {value}')
+        return value
+
+    return number
 
 
 class AnchorLoop(nn.Module):
@@ -60,6 +78,18 @@ class AnchorLoop(nn.Module):
             negatives = dist[~same].sqrt().sort().values
             total = total + nn.functional.softplus(positives[self.k - 1] - negatives[self.p - 1])
         return total / len(feats)
+
+
+class HeadLoss:
+    """The loss of a TripletHead, from the samples of a batch on."""
+
+    def __init__(self, cfg: dict) -> None:
+        self.head, self.samples = TripletHead(loss=cfg), []
+
+    def __call__(self, feats: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """What is logged is computed, too."""
+        self.samples = self.samples or [ReIDDataSample().set_gt_label(label) for label in labels.tolist()]
+        return self.head.loss(dict(feat=feats), self.samples)['loss_triplet']
 
 
 class Side:
@@ -106,27 +136,42 @@ def measure(sides: dict[str, Side], repeats: int, device: str) -> dict[str, list
 def main() -> None:
     """Measure and print."""
     args = parse_args()
-    if args.threads:
-        torch.set_num_threads(args.threads)
-    where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else \
-        f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads'
-    num_pids, num_instances = args.batch
-    ranks = {f'k={k} p={p}': (k, p) for k, p in args.ranks or [(1, 1), (4, 8), (8, 16)]}
+    with plain_errors():
+        check_device(args.device)
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        ranks = {f'k={k} p={p}': (k, p) for k, p in args.ranks or [(1, 1), (4, 8), (8, 16)]}
+        num_pids, num_instances = args.batch
+        for k, p in ranks.values():  # a loss does not look at labels on a GPU
+            GeneralizedBatchHardTripletLoss(k, p).check_labels(torch.arange(num_pids).repeat_interleave(num_instances))
+        compare(ranks, args)
+
+
+def compare(ranks: dict[str, tuple[int, int]], args: argparse.Namespace) -> None:
+    """Measure all sides and print a line for each."""
+    generalised = {name: dict(type='GeneralizedBatchHardTripletLoss', k=k, p=p) for name, (k, p) in ranks.items()}
     sides = {PLAIN: Side(TripletLoss(margin=None), args),
-             **{name: Side(GeneralizedBatchHardTripletLoss(k, p), args) for name, (k, p) in ranks.items()}}
+             **{name: Side(GeneralizedBatchHardTripletLoss(k, p), args) for name, (k, p) in ranks.items()},
+             HEAD + PLAIN: Side(HeadLoss(dict(type='TripletLoss', margin=None)), args),
+             **{HEAD + name: Side(HeadLoss(cfg), args) for name, cfg in generalised.items()}}
     loops = {f'loop, {name}': Side(AnchorLoop(k, p), args) for name, (k, p) in ranks.items()}
     times = measure(sides, args.repeats, args.device)
     if args.loop_repeats:
         times.update(measure(loops, args.loop_repeats, args.device))
+    where = torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else \
+        f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads'
+    num_pids, num_instances = args.batch
     print(f'{where}; torch {torch.__version__}; {num_pids} x {num_instances} images, {args.channels} channels, float32;'
           f' forward and backward, medians of {args.repeats} steps, of {args.loop_repeats} of the loops')
-    plain = statistics.median(times[PLAIN])
     for name, values in times.items():
+        plain = statistics.median(times[HEAD + PLAIN if name.startswith(HEAD) else PLAIN])
         low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
         line = f'  {name:<18} {1e3 * middle:>9.3f} ms ({1e3 * low:.3f} to {1e3 * high:.3f}) {middle / plain:>8.2f} x'
         if name in ranks:
             line += ' batch hard;   loss differs by {:.0e} from the loop, gradient by {:.0e}'.format(
                 *differences(sides[name], loops[f'loop, {name}']))
+        elif name.removeprefix(HEAD) in ranks:
+            line += ' head, batch hard'
         print(line)
 
 

@@ -8,7 +8,7 @@ model = dict(
         type='ResNetTaps',
         depth=50,
         out_indices=(5, ),
-        last_stride=1,  # the paper's costs (section 4.5) are those of this stride
+        last_stride=1,  # the paper's Mult-Adds (section 4.5) are those of this stride
         init_cfg=dict(type='Pretrained', checkpoint='torchvision://resnet50')),
     neck=dict(type='CompositeNeck', in_channels=2048, out_channels=dict(ce=1024, tri=1024), pool='max'),
     heads=dict(

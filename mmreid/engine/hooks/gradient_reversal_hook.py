@@ -85,6 +85,10 @@ class GradientReversalHook(Hook):
 
     def before_train_iter(self, runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
         """Set the coefficient of this batch."""
+        self.steer(runner)
+
+    def steer(self, runner) -> None:
+        """Set the coefficient of the position."""
         done, total = self._position(runner)
         for layer in self._layers:
             layer.coefficient = self.coefficient_at(done / total)

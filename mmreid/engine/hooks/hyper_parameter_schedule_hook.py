@@ -3,13 +3,20 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
+from operator import attrgetter
 from typing import Any, Optional
 
 from mmengine.hooks import Hook
-from mmengine.runner import IterBasedTrainLoop
+from mmengine.model import is_model_wrapper
+from torch import nn
 
+from mmreid.engine.progressive.limits import check_ranks
 from mmreid.engine.progressive.space import SearchSpace, Values
 from mmreid.registry import HOOKS
+from mmreid.utils.config import config_errors
+
+from .reach import refuse_unreached
 
 SHAPES = ('step', 'linear')
 
@@ -36,9 +43,13 @@ class HyperParameterSchedule:
         """Whether values are whole numbers."""
         return all(isinstance(value, int) for _, value in self.values) if self.integer is None else self.integer
 
+    def pair_at(self, position: int) -> int:
+        """Number of the pair that a position has, from 0."""
+        return sum(begin <= position for begin, _ in self.values) - 1
+
     def value_at(self, position: int) -> float:
         """The value of a position."""
-        number = sum(begin <= position for begin, _ in self.values) - 1
+        number = self.pair_at(position)
         (begin, value), after = self.values[number], self.values[number + 1:number + 2]
         if self.shape == 'step' or not after:
             return value
@@ -53,7 +64,8 @@ class HyperParameterScheduleHook(Hook):
 
     Any number that is an attribute of the model, of a head or of a loss can be scheduled. The values are a function of
     the epoch (or iteration) alone, so nothing of them is stored: a training that is resumed has the values of an
-    uninterrupted one. They are set before every batch, and stay where they were last after training.
+    uninterrupted one. They are set before every batch, and stay where they were last after training. Trials of a search
+    of other hyper-parameters have the values of the epoch that they precede. The log has a line for each pair.
 
     Args:
         schedules (dict[str, dict]): By name, for the log, the fields of :class:`HyperParameterSchedule`.
@@ -62,9 +74,11 @@ class HyperParameterScheduleHook(Hook):
 
     Raises:
         ValueError: If a schedule has unknown or missing fields, does not begin at 0, is out of order, never changes
-            its value, or is never reached; or (when training starts) if epochs are to be counted in a training by
-            iterations, or a search of hyper-parameters has the same target.
-        AttributeError: When training starts, if the model has no such attribute.
+            its value, has a value that is no finite number (with ``integer=True``: no whole one), or begins anew
+            before its last pair.
+        ConfigError: When training starts, if epochs are to be counted in a training by iterations, the training ends
+            before the last pair of a schedule, a search of hyper-parameters has the same target, the model has no such
+            attribute or refuses a value, or a rank is beyond what a batch has.
 
     Note:
         Priority ``NORMAL``.
@@ -86,37 +100,69 @@ class HyperParameterScheduleHook(Hook):
         self.by_epoch, self.period = by_epoch, period
         # A space is what reads and sets attributes; its bounds are those of the values.
         self.space = SearchSpace({name: _bounds(schedule) for name, schedule in self.schedules.items()})
-        self._present: Optional[Values] = None
+        self._told: Optional[list[int]] = None
 
     def values_at(self, epoch: int, iteration: int) -> Values:
         """The values of a position, both counted from 0."""
-        position = epoch if self.by_epoch else iteration
-        if self.period is not None:
-            position %= self.period
+        position = self._position(epoch, iteration)
         return {name: schedule.value_at(position) for name, schedule in self.schedules.items()}
 
     def before_train(self, runner) -> None:
-        """Look for the attributes, and for a search that would set them, too."""
-        if self.by_epoch and isinstance(runner.train_loop, IterBasedTrainLoop):
-            raise ValueError('HyperParameterScheduleHook: by_epoch=True, and a training by iterations is in its first '
-                             'epoch to the end: set by_epoch=False and count in iterations')
+        """Look for the attributes and for a search that would set them, too, and try all values."""
+        self._told = None
+        with config_errors():
+            self._check(runner)
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
+        """Set the values of this batch."""
+        self.steer(runner)
+
+    def steer(self, runner) -> None:
+        """Set the values of the position."""
+        values = self.values_at(runner.epoch, runner.iter)
+        self.space.apply(runner.model, values)
+        position = self._position(runner.epoch, runner.iter)
+        pairs = [schedule.pair_at(position) for schedule in self.schedules.values()]
+        if pairs != self._told:
+            listed = ', '.join(f'{name} {value:g}' for name, value in values.items())
+            runner.logger.info(f'Hyper-parameters from epoch {runner.epoch + 1}, iteration {runner.iter + 1}: {listed}')
+            self._told = pairs
+
+    def _position(self, epoch: int, iteration: int) -> int:
+        position = epoch if self.by_epoch else iteration
+        return position if self.period is None else position % self.period
+
+    def _check(self, runner) -> None:
         searched = getattr(runner.train_loop, 'space', None)
         if isinstance(searched, SearchSpace):
             both = sorted({p.target for p in searched.parameters} & {p.target for p in self.space.parameters})
             if both:
                 raise ValueError(f'{", ".join(both)}: set by HyperParameterScheduleHook and searched by '
                                  f'{type(runner.train_loop).__name__}; leave it out of one of them')
-        self.space.read(runner.model)
-        self._present = None
+        for name, schedule in self.schedules.items():
+            begin, value = schedule.values[-1]
+            refuse_unreached(runner, type(self).__name__, f'the value {value} of schedule {name!r}', begin,
+                             self.by_epoch, changes=self.period is not None, remedy='leave this value out')
+        network = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        before = self.space.read(network)
+        check_ranks(self.space, network, runner.train_dataloader.batch_sampler.sampler, 'scheduled')
+        try:
+            self._try_values(network)
+        finally:
+            for parameter in self.space.parameters:
+                owner, _, name = parameter.target.rpartition('.')
+                setattr(attrgetter(owner)(network) if owner else network, name, before[parameter.name])
 
-    def before_train_iter(self, runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
-        """Set the values of this batch."""
-        values = self.values_at(runner.epoch, runner.iter)
-        self.space.apply(runner.model, values)
-        if values != self._present:
-            listed = ', '.join(f'{name} {value:g}' for name, value in values.items())
-            runner.logger.info(f'Hyper-parameters from epoch {runner.epoch + 1}, iteration {runner.iter + 1}: {listed}')
-            self._present = values
+    def _try_values(self, network: nn.Module) -> None:
+        """Set the values of every pair."""
+        for position in sorted({begin for schedule in self.schedules.values() for begin, _ in schedule.values}):
+            values = {name: schedule.value_at(position) for name, schedule in self.schedules.items()}
+            try:
+                self.space.apply(network, values)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f'the model does not take the values of HyperParameterScheduleHook from '
+                                 f'{"epoch" if self.by_epoch else "iteration"} {position} on, {values}: {error}'
+                                 ) from error
 
 
 def _parse(name: str, fields: Mapping[str, Any], period: Optional[int]) -> HyperParameterSchedule:
@@ -126,6 +172,9 @@ def _parse(name: str, fields: Mapping[str, Any], period: Optional[int]) -> Hyper
         raise ValueError(f'schedule {name!r} needs target and values, and may have shape and integer'
                          + (f'; missing: {missing}' if missing else '') + (f'; unknown: {unknown}' if unknown else ''))
     schedule = HyperParameterSchedule(**{**fields, 'values': _pairs(name, fields['values'])})
+    odd = [value for _, value in schedule.values if schedule.integer is True and value != int(value)]
+    if odd:
+        raise ValueError(f'values of schedule {name!r} must be whole numbers with integer=True, got {odd[0]}')
     if schedule.shape not in SHAPES:
         raise ValueError(f'shape of schedule {name!r} must be one of {SHAPES}, got {schedule.shape!r}')
     begins = [begin for begin, _ in schedule.values]
@@ -144,6 +193,11 @@ def _pairs(name: str, values: Sequence[Sequence[float]]) -> tuple[tuple[int, flo
     if not pairs or any(len(pair) != 2 for pair in pairs):
         raise ValueError(f'values of schedule {name!r} must be pairs of a position and a value, such as [(0, 8), '
                          f'(150, 1)], got {values!r}')
+    for begin, value in pairs:
+        if isinstance(begin, bool) or not isinstance(begin, Integral):
+            raise ValueError(f'a position of schedule {name!r} must be a whole number, got {begin!r}')
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise ValueError(f'a value of schedule {name!r} must be a finite number, got {value!r}')
     return pairs
 
 

@@ -6,10 +6,12 @@ from typing import Any, Dict, Iterable, List, Optional, Sequence, Set, Tuple
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import IterBasedTrainLoop
 from torch import nn
 
+from mmreid.engine.progressive.space import SearchSpace
 from mmreid.registry import HOOKS
+
+from .reach import refuse_unreached
 
 #: Kinds of labels (``label_source`` of a sample; a sample that does not say has a true one).
 LABEL_SOURCES = ('true', 'pseudo')
@@ -93,7 +95,7 @@ class PhaseHook(Hook):
     A frozen module gets no gradient, is left alone by the optimizer (also by weight decay and momentum) and is in
     evaluation mode, so batch norm uses and keeps its statistics and dropout is off. What was frozen otherwise
     (``frozen_stages`` of a backbone) stays so in every phase, and is not set free by ``trainable``. After training
-    everything is as before.
+    everything is as before. Trials of a search of hyper-parameters are in the phase of the epoch that they precede.
 
     Args:
         phases (Sequence[dict]): Fields of :class:`Phase` each, in the order of their ``begin``; the first begins at 0,
@@ -104,8 +106,8 @@ class PhaseHook(Hook):
 
     Raises:
         ValueError: If the phases are not in order, or (when training starts) name modules, heads or labels that do not
-            exist, leave nothing to train, are never reached, or cannot be had under distributed training as
-            configured.
+            exist, leave nothing to train, are never reached, cannot be had under distributed training as
+            configured, or choose labels where hyper-parameters are searched.
 
     Note:
         Priority ``ABOVE_NORMAL``. Under distributed training set ``find_unused_parameters=True`` in the config, because
@@ -150,6 +152,10 @@ class PhaseHook(Hook):
     def before_train(self, runner) -> None:
         """Check the phases against the length of the training and against the model."""
         self._check_length(runner)
+        if isinstance(getattr(runner.train_loop, 'space', None), SearchSpace) and any(
+                phase.labels is not None for phase in self.phases):
+            raise ValueError(f'PhaseHook has phases with labels, which trials of {type(runner.train_loop).__name__} '
+                             'would not look at: leave the labels out, or train by epochs without a search')
         model = _network(runner)
         self._current, self._frozen = None, []
         self._trainable = {}
@@ -163,16 +169,21 @@ class PhaseHook(Hook):
 
     def before_train_iter(self, runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
         """Enter the phase of this iteration."""
+        phase = self.steer(runner)
+        if phase.labels is not None and data_batch is not None:
+            for sample in data_batch['data_samples']:
+                if sample.get('label_source', 'true') not in phase.labels:
+                    sample.set_gt_label(-1)
+
+    def steer(self, runner) -> Phase:
+        """Bring the network into the phase of the position, and back into it after ``model.train()``."""
         phase = self.phase_at(runner.epoch, runner.iter)
         if phase != self._current:
             self._enter(phase, runner)
         for module in self._frozen:  # a loop calls model.train() whenever it likes
             if module.training:
                 module.eval()
-        if phase.labels is not None and data_batch is not None:
-            for sample in data_batch['data_samples']:
-                if sample.get('label_source', 'true') not in phase.labels:
-                    sample.set_gt_label(-1)
+        return phase
 
     def after_train(self, runner) -> None:
         """Leave the model as it was before training."""
@@ -207,19 +218,9 @@ class PhaseHook(Hook):
     def _check_length(self, runner) -> None:
         """Refuse a last phase that is never reached."""
         last = self.phases[-1]
-        by_iterations = isinstance(runner.train_loop, IterBasedTrainLoop)
-        if len(self.phases) == 1 or not (self.by_epoch or by_iterations or self.cycle is None):
-            return  # iterations of an epoch may change from round to round
-        if self.by_epoch and by_iterations:
-            raise ValueError(f'phase "{last.name}" begins at epoch {last.begin} (by_epoch=True), and a training by '
-                             f'iterations (max_iters={runner.max_iters}) is in its first epoch to the end: set '
-                             'by_epoch=False of PhaseHook and count begin in iterations')
-        unit, end = ('epoch', runner.max_epochs) if self.by_epoch else ('iteration', runner.max_iters)
-        if last.begin >= end:
-            limit = 'max_epochs' if self.by_epoch else 'max_iters'
-            raise ValueError(f'phase "{last.name}" begins at {unit} {last.begin} (counted from 0, by_epoch='
-                             f'{self.by_epoch}), and the training ends before it, {limit}={end}: let begin be smaller, '
-                             'train longer, or leave this phase out')
+        if len(self.phases) > 1:
+            refuse_unreached(runner, 'PhaseHook', f'phase "{last.name}"', last.begin, self.by_epoch,
+                             changes=self.cycle is not None, remedy='leave this phase out')
 
     @staticmethod
     def _check(phase: Phase, model: nn.Module) -> None:

@@ -6,7 +6,7 @@
 import json
 import math
 from pathlib import Path
-from typing import Any, Dict, List, Union
+from typing import Any, Dict, List, Mapping, Sequence, Union
 
 from mmreid.utils.checkpoint import write_text
 
@@ -25,6 +25,7 @@ class ProgressiveRecord:
 
     Args:
         work_dir: Work directory of the run; it need not have a record.
+        read: Whether to read what is there. Otherwise the record begins empty.
 
     Raises:
         ValueError: If a file is not such a record.
@@ -32,10 +33,10 @@ class ProgressiveRecord:
 
     FOLDER, TRIALS, CYCLES = 'pla', 'trials.jsonl', 'cycles.jsonl'
 
-    def __init__(self, work_dir: Union[str, Path]) -> None:
+    def __init__(self, work_dir: Union[str, Path], read: bool = True) -> None:
         self.folder = Path(work_dir) / self.FOLDER
-        self.trials = [_with_numbers(line) for line in _read(self.folder / self.TRIALS)]
-        self.cycles = _read(self.folder / self.CYCLES)
+        self.trials = [_with_numbers(line) for line in _read(self.folder / self.TRIALS)] if read else []
+        self.cycles = _read(self.folder / self.CYCLES) if read else []
 
     @property
     def files(self) -> List[Path]:
@@ -88,6 +89,16 @@ class ProgressiveRecord:
         # A constant is NaN or infinite, which JSON does not know.
         plain = (json.loads(json.dumps(line), parse_constant=lambda _: None) for line in lines)
         write_text(''.join(json.dumps(line) + '\n' for line in plain), self.folder / name)
+
+
+def exploring_seconds(trials: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds that the trials of a cycle, in their order, took: of those side by side the longest counts."""
+    seconds, row = 0.0, 0
+    while row < len(trials):
+        turn = trials[row:row + trials[row].get('processes', 1)]
+        seconds += max(trial.get('seconds') or 0.0 for trial in turn)
+        row += len(turn)
+    return seconds
 
 
 def _read(path: Path) -> List[Dict[str, Any]]:

@@ -91,6 +91,9 @@ class SearchSpace:
     or of its parts can be searched. Points of the unit cube always lie at whole numbers of integer parameters, so that
     a search never looks between two of them.
 
+    Parameters have one order, whatever that of the dict is (a config that was written to a file has it sorted): real
+    numbers before integers, each by name. For those of PLA this is the order of the paper, lambda, m, k, p.
+
     Args:
         parameters (dict[str, dict]): By name ``dict(target=..., low=..., high=..., integer=False)``, see
             :class:`Parameter`.
@@ -115,7 +118,8 @@ class SearchSpace:
                             f'got {type(parameters).__name__}')
         if not parameters:
             raise ValueError('a search space needs at least one parameter, got none')
-        self.parameters = tuple(_parameter(name, settings) for name, settings in parameters.items())
+        self.parameters = tuple(sorted((_parameter(name, settings) for name, settings in parameters.items()),
+                                       key=lambda parameter: (parameter.integer, parameter.name)))
         targets = [parameter.target for parameter in self.parameters]
         twice = sorted({target for target in targets if targets.count(target) > 1})
         if twice:
@@ -239,15 +243,46 @@ class SearchSpace:
             TypeError: If a value or what it replaces is no number.
             ValueError: If values are missing, unknown, outside their bounds, or refused by the model.
         """
-        values, before = self.check(values), self.read(model)
-        places = [_owner(model, parameter) for parameter in self.parameters]
+        values = self.check(values)
+        before = self._attributes(model)
         try:
-            for (owner, name), value in zip(places, values.values()):
+            for (owner, name, _), value in zip(before, values.values()):
                 setattr(owner, name, value)
         except Exception:
-            for (owner, name), value in zip(places, before.values()):
-                setattr(owner, name, value)
+            _put_back(before)
             raise
+
+    def check_bounds(self, model: nn.Module) -> None:
+        """Make sure that a model takes all lower and all upper bounds; its values are afterwards what they were.
+
+        Raises:
+            AttributeError: If the model has no such attribute, see :meth:`read`.
+            TypeError: If what is there is no number.
+            ValueError: If the model refuses a bound.
+        """
+        before = self._attributes(model)
+        for bound in ('low', 'high'):
+            for parameter, (owner, name, _) in zip(self.parameters, before):
+                value = getattr(parameter, bound)
+                try:
+                    setattr(owner, name, value)
+                except Exception as error:
+                    _put_back(before)
+                    whole = '' if parameter.integer else '; where only whole numbers will do, set integer=True'
+                    raise ValueError(f'the model does not take {parameter.name}={value}, which is {bound} of its range '
+                                     f'in the search space: {error}. Set another {bound}{whole}') from error
+            _put_back(before)
+
+    def _attributes(self, model: nn.Module) -> list[tuple[Any, str, Any]]:
+        """Owner, name and value of each target, in the order of the parameters; errors are those of :meth:`read`."""
+        self.read(model)
+        places = [_owner(model, parameter) for parameter in self.parameters]
+        return [(owner, name, getattr(owner, name)) for owner, name in places]
+
+
+def _put_back(attributes: Iterable[tuple[Any, str, Any]]) -> None:
+    for owner, name, value in attributes:
+        setattr(owner, name, value)
 
 
 def _parameter(name: Any, settings: Any) -> Parameter:

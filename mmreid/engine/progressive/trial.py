@@ -51,7 +51,7 @@ class TrialRun:
         """Carry out a trial and go back to the state before.
 
         Args:
-            runner: The runner; its hooks are not called and its schedulers do not step.
+            runner: The runner; its hooks are not called, but for :func:`steer`, and its schedulers do not step.
             before: Its present state.
             cycle: Number of the cycle, from 1.
             values: The set to try.
@@ -79,6 +79,7 @@ class TrialRun:
         _seed(np.random.SeedSequence([_STREAM, self.seed, cycle, rank]).generate_state(1).item())
         losses: List[float] = []
         model.train()
+        steer(runner)  # what is frozen does not train
         with whole_stream(runner.train_dataloader, self.alone and runner.world_size > 1):
             while len(losses) < self.epochs and np.isfinite(losses[-1:]).all():
                 reset_latent_states(network)
@@ -94,6 +95,13 @@ class TrialRun:
         if not self.alone:
             all_reduce(mean, 'mean')
         return mean.item()
+
+
+def steer(runner: Any) -> None:
+    """Let hooks that steer the network as a function of the position (phases, schedules) do so now."""
+    for hook in runner.hooks:
+        if hasattr(hook, 'steer'):
+            hook.steer(runner)
 
 
 def initial_groups(optimizer: torch.optim.Optimizer) -> Tuple[Dict[str, Any], ...]:

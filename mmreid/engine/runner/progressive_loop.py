@@ -2,26 +2,29 @@
 
 import inspect
 import json
+import math
 import time
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional
 
 import numpy as np
 import torch
-from mmengine.dist import all_reduce, broadcast, broadcast_object_list, is_main_process
+from mmengine.dist import all_gather_object, all_reduce, broadcast, broadcast_object_list, is_main_process
 from mmengine.hooks import CheckpointHook, RuntimeInfoHook
 from torch import nn
 
+from mmreid.engine.hooks.checkpoint_hook import set_aside
 from mmreid.engine.progressive import HyperParameterSearch, SearchSpace
 from mmreid.engine.progressive.limits import check_ranks
-from mmreid.engine.progressive.record import ProgressiveRecord
-from mmreid.engine.progressive.trial import TrialRun, initial_groups
+from mmreid.engine.progressive.record import ProgressiveRecord, exploring_seconds
+from mmreid.engine.progressive.trial import TrialRun, initial_groups, steer
 from mmreid.registry import LOOPS, TASK_UTILS
-from mmreid.utils.checkpoint import CheckpointError, write_checkpoint, write_text
+from mmreid.utils.checkpoint import CheckpointError, read_checkpoint, write_checkpoint, write_text
+from mmreid.utils.config import config_errors
 from mmreid.utils.weights import state_hash
 
 from .loops import EpochTrainLoop
-from .train_state import TrainState
+from .train_state import TrainState, all_schedulers, require_one_optimizer
 
 #: Where the state of the loop is in the message hub, and so in checkpoints.
 HUB_KEY = 'progressive'
@@ -39,7 +42,9 @@ class ProgressiveLearningLoop(EpochTrainLoop):
     goes on from the last weights.
 
     Epochs of this loop (for hooks, schedules, validation and ``max_epochs``) are those of exploitation. Trials run at
-    the learning rate and the betas that the run began with, whatever a schedule has made of them.
+    the learning rate and the betas that the run began with, whatever a schedule has made of them. A hook that steers
+    the network as a function of the position alone has a method ``steer(runner)``, which its ``before_train_iter``
+    calls: the loop calls it before trials, so that these have what the first batch of the exploitation will have.
 
     What happened is in ``work_dir/pla`` (:class:`ProgressiveRecord`). A checkpoint stands at the beginning of every
     cycle, and finished trials are found again by the weights that they began with: a process that is killed loses the
@@ -70,10 +75,12 @@ class ProgressiveLearningLoop(EpochTrainLoop):
         **kwargs: ``val_begin``, ``val_interval`` and ``dynamic_intervals`` of :class:`EpochTrainLoop`.
 
     Raises:
-        ValueError: If a number is out of its range, or (when training begins) an attribute that is searched is not
-            there, a rank is beyond what a batch has, the model has layers that compute over all processes in parallel
-            trials, or a hook that is needed is missing.
-        CheckpointError: If what is resumed was trained with another search, space or objective.
+        ValueError: If a number is out of its range.
+        ConfigError: When training begins, if an attribute that is searched is not there or refuses a bound, the search
+            cannot do with the space, a rank is beyond what a batch has, the model has layers that compute over all
+            processes in parallel trials, there are several optimizers, or a hook that is needed is missing.
+        CheckpointError: If what is resumed was trained with another search, space or objective, or the search is to
+            look at trials that are not in the record.
 
     Example:
         >>> train_cfg = dict(
@@ -127,6 +134,8 @@ class ProgressiveLearningLoop(EpochTrainLoop):
         if self.batch_in_epoch == 0 and self._state['cycle'] != self.cycle:
             self._begin_cycle()
         cycle, start = self.cycle, time.perf_counter()
+        if self.batch_in_epoch == self.epoch_length:  # resumed after the last batch of an epoch, but within it
+            self._note_loss(self._epoch)
         super().run_epoch()
         self._settle(cycle, time.perf_counter() - start)
 
@@ -158,33 +167,60 @@ class ProgressiveLearningLoop(EpochTrainLoop):
     def _begin(self) -> None:
         """Check what can be checked before hours are spent, and go on where a checkpoint stands."""
         runner = self.runner
-        self.space.read(runner._bare_model)
-        check_ranks(self.space, runner._bare_model, self.dataloader.batch_sampler.sampler)
-        self._check_processes()
-        if not any(isinstance(hook, RuntimeInfoHook) for hook in runner.hooks):
-            raise ValueError(f'{type(self).__name__} reads losses where RuntimeInfoHook writes them: leave '
-                             'default_hooks.runtime_info as it is')
+        with config_errors():
+            self._check()
+        self._warn_of_periods()
         self._seed = _of_main(runner.seed if self._given_seed is None else self._given_seed)
-        self._record = ProgressiveRecord(runner.work_dir)
+        # Only the first process reads the files, which it may be about to rename.
+        self._record = ProgressiveRecord(runner.work_dir, read=is_main_process())
+        self._kept: Optional[Dict[str, Any]] = None  # epoch and loss of the file of the lowest loss of the cycle
         state = runner.message_hub.runtime_info.get(HUB_KEY)
         if state is None and self._iter > 0:
             raise CheckpointError(f'the checkpoint that is resumed was not written by {type(self).__name__}: resume '
                                   'with the config it was trained with, or start from its weights with '
                                   '--cfg-options load_from=FILE')
-        if state is None:
+        resumed = state is not None
+        if not resumed:
             self._set_aside()
-            state = dict(settings=json.dumps(self._settings()), cycle=0, values={}, losses=[], start='',
+            state = dict(settings=json.dumps(self._settings()), cycle=0, values={}, losses=[], noted=-1, start='',
                          initial=list(initial_groups(runner.optim_wrapper.optimizer)))
         self._refuse_other_settings(json.loads(state['settings']))
         self._state = state
         self._keep(state)
+        if resumed:
+            self._drop_future()
+            self._require_earlier_trials()
         if state['cycle']:
             self.space.apply(runner._bare_model, state['values'])
-            self._drop_future()
-            if len(state['losses']) and self.batch_in_epoch == 0:
+            # Where the size of a step has changed, an epoch that was under way starts anew and has no end here.
+            if self.batch_in_epoch == 0 and state['losses'] and state['noted'] == self._last_iter:
                 self._settle(state['cycle'], 0.0)
         self._trial = TrialRun(self.space, self.explore_epochs, self.expected_drop, tuple(state['initial']), self._seed,
                                alone=self.parallel_trials or runner.world_size == 1)
+
+    def _check(self) -> None:
+        """What is wrong with the config, as far as model and data tell."""
+        runner = self.runner
+        self.space.check_bounds(runner._bare_model)
+        self.search.check(self.space, self.num_trials)
+        check_ranks(self.space, runner._bare_model, self.dataloader.batch_sampler.sampler)
+        require_one_optimizer(runner.optim_wrapper)
+        self._check_processes()
+        if not any(isinstance(hook, RuntimeInfoHook) for hook in runner.hooks):
+            raise ValueError(f'{type(self).__name__} reads losses where RuntimeInfoHook writes them: leave '
+                             'default_hooks.runtime_info as it is')
+
+    def _warn_of_periods(self) -> None:
+        """Schedules that begin anew are to do so with each exploitation."""
+        for scheduler in all_schedulers(self.runner.param_schedulers):
+            unit, length = ('epochs', self.exploit_epochs) if scheduler.by_epoch else (
+                'iterations', self.exploit_epochs * self.epoch_length)
+            period = getattr(scheduler, 'period', None)
+            if period not in (None, length):
+                self.runner.logger.warning(
+                    f'{type(scheduler).__name__} begins anew after period={period} {unit}, and an exploitation has '
+                    f'{length} (exploit_epochs={self.exploit_epochs}): cycles begin at different places of the '
+                    'schedule. Set period and what belongs to it accordingly.')
 
     def _check_processes(self) -> None:
         runner = self.runner
@@ -201,7 +237,9 @@ class ProgressiveLearningLoop(EpochTrainLoop):
                              'while each explores another set: set parallel_trials=False')
         if self.num_trials % runner.world_size:
             runner.logger.warning(f'{self.num_trials} trials in {runner.world_size} processes: in the last turn some '
-                                  'wait for the others, for as long as a trial takes')
+                                  'wait for the others, for as long as a trial takes. If that may be longer than '
+                                  'processes wait for each other, raise env_cfg.dist_cfg.timeout (seconds), or let '
+                                  'num_trials be a multiple of the number of processes')
 
     def _settings(self) -> Dict[str, Any]:
         """What must not change on a resume, plain."""
@@ -225,25 +263,58 @@ class ProgressiveLearningLoop(EpochTrainLoop):
 
     def _set_aside(self) -> None:
         """Rename the record of an earlier training in the same folder."""
-        files = [*self._record.files, *self._folder.glob('cycle_*_lowest_loss.pth')]
-        if files and is_main_process():
-            for path in files:
-                path.rename(path.with_name(f'{path.name}.before_{self.runner.timestamp}'))
-            self.runner.logger.warning(f'{len(files)} files of an earlier training were in {self._folder}. They are '
-                                       f'kept with the ending .before_{self.runner.timestamp}.')
+        if is_main_process():
+            self._rename([*self._record.files, *self._folder.glob('cycle_*_lowest_loss.pth')], 'of an earlier training')
         self._record.trials, self._record.cycles = [], []
 
+    def _rename(self, files: List[Path], what: str) -> None:
+        set_aside(files, self.runner.timestamp)
+        if files:
+            self.runner.logger.warning(f'{len(files)} files {what} were in {self._folder}. They are kept with the '
+                                       f'ending .before_{self.runner.timestamp}.')
+
     def _drop_future(self) -> None:
-        """Forget cycles after the one that is resumed; trials of the next may be those that are to come."""
-        if is_main_process():
-            following = self._state['cycle'] + 1
-            trials = [line for line in self._record.trials if line['cycle'] == following]
-            self._tell_dropped(self._record.go_back(following, trials, exploits=False))
+        """Forget cycles after the one that is resumed; trials of the next may be those that are to come.
+
+        Weights of a lowest loss that is yet to come are set aside; those of the cycle are compared with later ones.
+        """
+        if not is_main_process():
+            return
+        cycle = self._state['cycle']
+        trials = [line for line in self._record.trials if line['cycle'] == cycle + 1]
+        self._tell_dropped(self._record.go_back(cycle + 1, trials, exploits=False))
+        future = []
+        for path in self._folder.glob('cycle_*_lowest_loss.pth'):
+            meta = read_checkpoint(path).get('meta', {})
+            found = meta.get(HUB_KEY, {})
+            if not found or meta['epoch'] > self._epoch:
+                future.append(path)
+            elif found['cycle'] == cycle:
+                self._kept = dict(epoch=meta['epoch'], loss=found['loss'])
+        self._rename(future, f'with weights of epochs after {self._epoch}, where training goes on,')
+
+    def _require_earlier_trials(self) -> None:
+        """A search that looks at all trials is to find those of all cycles."""
+        if self.gp_history != 'all':
+            return
+        done = _of_main([sum(line['cycle'] == cycle for line in self._record.trials)
+                         for cycle in range(1, self._state['cycle'] + 1)])
+        for cycle, number in enumerate(done, 1):
+            if number < self.num_trials:
+                raise CheckpointError(
+                    f"gp_history='all' shows the search all trials, and {self._folder / ProgressiveRecord.TRIALS} has "
+                    f'{number} of the {self.num_trials} of cycle {cycle}: resume in the work directory of the run, or '
+                    'copy its folder pla')
 
     def _tell_dropped(self, number: int) -> None:
         if number:
             self.runner.logger.warning(f'{number} trials of {self._record.folder} were done after the position that is '
                                        'resumed, or with other weights: they are dropped and done again')
+
+    @property
+    def _last_iter(self) -> int:
+        """The last iteration that was begun, as checkpoints have it, whatever a resume makes of the position."""
+        return self.runner.message_hub.runtime_info['iter']
 
     def _keep(self, state: Dict[str, Any], **changes: Any) -> None:
         """Change the state of the loop where checkpoints have it."""
@@ -257,6 +328,8 @@ class ProgressiveLearningLoop(EpochTrainLoop):
         runner, cycle = self.runner, self.cycle
         runner.restore_pending_rank_state()  # trials end where they begin, so it is to be there before
         self._write_start()
+        self._kept = None
+        steer(runner)  # before the snapshot, or going back would undo it
         weights = _of_main(state_hash(runner._bare_model.state_dict()) if is_main_process() else None)
         trials = _of_main(self._record.trials_of(cycle, weights)[:self.num_trials])
         if is_main_process():
@@ -277,7 +350,7 @@ class ProgressiveLearningLoop(EpochTrainLoop):
             self._record.set_cycle(
                 cycle, values=values, **{'expected_improvement': None, **facts}, epoch_begin=self._epoch,
                 epoch_end=self._epoch, iter=self._iter, weights=weights, lowest_loss=None, lowest_epoch=None,
-                explore_seconds=round(sum(line['seconds'] / line['processes'] for line in trials), 3),
+                explore_seconds=round(exploring_seconds(trials), 3),
                 exploit_seconds=0.0)
             more = ', '.join(f'{key} {value:.4g}' for key, value in facts.items())
             runner.logger.info(f'Cycle {cycle}: training with {_text(values)}' + (f' ({more})' if more else ''))
@@ -300,7 +373,7 @@ class ProgressiveLearningLoop(EpochTrainLoop):
         found = self._trial(runner, before, cycle, sets[own]) if own < turns else None
         if found is None:  # nothing was left for this process, and it has the buffers of the first
             before.restore()
-        results = _gathered(found)[:turns] if self.parallel_trials else [found]
+        results = all_gather_object(found)[:turns] if self.parallel_trials else [found]
         place = dict(epoch=self._epoch, iter=self._iter, weights=weights, processes=turns)
         lines = [dict(cycle=cycle, trial=len(trials) + i + 1, values=values, **result, **place)
                  for i, (values, result) in enumerate(zip(sets, results))]
@@ -330,16 +403,16 @@ class ProgressiveLearningLoop(EpochTrainLoop):
             return
         name = hook.filename_tmpl.format(self._epoch if hook.by_epoch else self._iter)
         path = Path(hook.out_dir) / name
+        earlier = self._state['start']
         if runner.message_hub.runtime_info.get('last_ckpt') == str(path):
             self._keep(self._state, start='')
-            return
-        earlier = self._state['start']
-        self._keep(self._state, start=name)
-        runner.save_checkpoint(hook.out_dir, name, meta=dict(epoch=self._epoch, iter=self._iter), by_epoch=True)
-        if is_main_process():
-            write_text(str(path), Path(runner.work_dir) / 'last_checkpoint')
-            if earlier and earlier != name and hook.max_keep_ckpts > 0:
-                (Path(hook.out_dir) / earlier).unlink(missing_ok=True)
+        else:
+            self._keep(self._state, start=name)
+            runner.save_checkpoint(hook.out_dir, name, meta=dict(epoch=self._epoch, iter=self._iter), by_epoch=True)
+            if is_main_process():
+                write_text(str(path), Path(runner.work_dir) / 'last_checkpoint')
+        if is_main_process() and earlier and earlier != name and hook.max_keep_ckpts > 0:
+            (Path(hook.out_dir) / earlier).unlink(missing_ok=True)
 
     # ---- exploitation -----------------------------------------------------------------------------------------------
 
@@ -349,23 +422,21 @@ class ProgressiveLearningLoop(EpochTrainLoop):
         mean = torch.tensor(np.mean(history[-self.epoch_length:]), dtype=torch.float64)
         all_reduce(mean, 'mean')
         before = self._state['losses'][:epoch % self.exploit_epochs]
-        self._keep(self._state, losses=[*before, mean.item()])
+        self._keep(self._state, losses=[*before, mean.item()], noted=self._last_iter)
 
     def _settle(self, cycle: int, seconds: float) -> None:
         """After an epoch, and again on a resume after it: keep its weights if its loss is the lowest of the cycle."""
-        done = self._epoch - (cycle - 1) * self.exploit_epochs
-        if len(self._state['losses']) < done:  # resumed at the last batch of an epoch
-            self._note_loss(self._epoch - 1)
-        losses = np.nan_to_num(self._state['losses'], nan=np.inf)
-        lowest = int(np.argmin(losses))
         if not is_main_process():
             return
-        facts = dict(lowest_loss=float(losses[lowest]), lowest_epoch=(cycle - 1) * self.exploit_epochs + lowest + 1)
-        if lowest == len(losses) - 1:
-            self._write_lowest(cycle, facts['lowest_loss'])
+        loss = self._state['losses'][-1]
+        loss = math.inf if math.isnan(loss) else loss
+        if self._kept is None or loss < self._kept['loss']:
+            self._write_lowest(cycle, loss)
+            self._kept = dict(epoch=self._epoch, loss=loss)
         spent = self._record.cycle(cycle).get('exploit_seconds') or 0.0
         self._record.set_cycle(cycle, values=self._state['values'], epoch_end=self._epoch,
-                               exploit_seconds=round(spent + seconds, 3), **facts)
+                               exploit_seconds=round(spent + seconds, 3), lowest_loss=self._kept['loss'],
+                               lowest_epoch=self._kept['epoch'])
 
     def _write_lowest(self, cycle: int, loss: float) -> None:
         """Keep the present weights as those of the lowest loss of the cycle."""
@@ -394,12 +465,3 @@ def _of_main(value: Any) -> Any:
     found = [value]
     broadcast_object_list(found)
     return found[0]
-
-
-def _gathered(value: Any) -> List[Any]:
-    """What each process has, on every process."""
-    if not torch.distributed.is_available() or not torch.distributed.is_initialized():
-        return [value]
-    found = [None] * torch.distributed.get_world_size()
-    torch.distributed.all_gather_object(found, value)
-    return found

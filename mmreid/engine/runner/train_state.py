@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from mmengine.dist import get_dist_info
 from mmengine.logging import HistoryBuffer
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
 
 from mmreid.models.layers import latent_state_dict, load_latent_state_dict
@@ -89,6 +89,16 @@ def unpack_message_hub(state: Dict[str, Any]) -> Dict[str, Any]:
     return {**state, 'log_scalars': scalars}
 
 
+def require_one_optimizer(wrapper: Any) -> None:
+    """Refuse what :class:`TrainState` cannot go back to.
+
+    Raises:
+        ValueError: If it is no wrapper of one optimizer.
+    """
+    if isinstance(wrapper, OptimWrapperDict) or not isinstance(wrapper, OptimWrapper):
+        raise ValueError(f'a snapshot of a training needs one optimizer, got {type(wrapper).__name__}')
+
+
 class TrainState:
     """Everything in memory that training steps change, to go back to: as if the steps in between had never been.
 
@@ -112,14 +122,13 @@ class TrainState:
 
     def __init__(self, runner: Any) -> None:
         wrapper = runner.optim_wrapper
-        if not isinstance(wrapper, OptimWrapper):
-            raise ValueError(f'a snapshot of a training needs one optimizer, got {type(wrapper).__name__}')
+        require_one_optimizer(wrapper)
         self._network, self._wrapper, self._hub = runner._bare_model, wrapper, runner.message_hub
         self._keep_network()
         self._keep_optimizer()
         batch_sampler = runner.train_dataloader.batch_sampler
         owners = [wrapper, wrapper.optimizer, batch_sampler, getattr(batch_sampler, 'sampler', None),
-                  *_schedulers(runner.param_schedulers), *self._network.modules()]
+                  *all_schedulers(runner.param_schedulers), *self._network.modules()]
         self._attributes = [(owner, _plain_attributes(owner)) for owner in owners if owner is not None]
         generators = [getattr(owner, 'generator', None) for owner in (
             runner.train_dataloader, batch_sampler, getattr(batch_sampler, 'sampler', None))]
@@ -212,7 +221,7 @@ def _copied(value: Any) -> Any:
     return value if type(value) in _PLAIN else copy.deepcopy(value)
 
 
-def _schedulers(schedulers: Any) -> List[Any]:
+def all_schedulers(schedulers: Any) -> List[Any]:
     """Parameter schedulers of a runner as one list; none before they are built."""
     if isinstance(schedulers, dict):
         schedulers = [item for items in schedulers.values() for item in items]

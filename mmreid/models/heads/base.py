@@ -8,6 +8,7 @@ import torch
 from mmengine.model import BaseModule
 
 from mmreid.structures import ReIDDataSample
+from mmreid.utils.config import config_errors
 
 
 class ReIDHead(BaseModule):
@@ -59,7 +60,8 @@ class ReIDHead(BaseModule):
             raise KeyError(f'{type(self).__name__} reads in_key={self.in_key!r}, the neck gives {sorted(feats)}')
         labels = self.targets_of(data_samples)
         if not labels.is_cuda:  # looking at values on a GPU would wait for it
-            self.check_labels(labels)
+            with config_errors((ValueError, )):  # labels and what the config says of them do not go together
+                self.check_labels(labels)
         facts = self.batch_facts(labels, data_samples)
         outputs = self(feats[self.in_key])
         return self.loss_by_feat(outputs, labels.to(outputs.device, non_blocking=True), **facts)

@@ -19,8 +19,8 @@ class TripletHead(ReIDHead):
 
     Batches should hold several images of each identity (``PKSampler``). The number of rows that have both a positive
     and a negative is logged as ``num_anchors``, and with it what the loss has to say about a batch: if it has a method
-    ``statistics``, that is given the labels and returns values by name. A method ``check_labels`` of the loss is called
-    for labels that are still on the CPU.
+    ``with_statistics``, that is called in place of the loss and returns the loss and values by name. A method
+    ``check_labels`` of the loss is called for labels that are still on the CPU.
 
     Args:
         in_key (str): Which embedding to read. Defaults to ``'feat'``.
@@ -63,9 +63,13 @@ class TripletHead(ReIDHead):
         masks = self.dropout.masks(len(outputs), at_least_float32(outputs))  # 1 / (1 - p) is no number of bfloat16
         # Only a loss that is asked for masks needs to take them.
         mask = {} if masks is None else dict(mask=masks.rows(0, len(outputs)))
-        statistics = self.loss_module.statistics(labels) if hasattr(self.loss_module, 'statistics') else {}
-        return dict(loss_triplet=self.loss_module(outputs, labels, **mask),
-                    num_anchors=valid_anchors(labels).sum().float(), **statistics)
+        if hasattr(self.loss_module, 'with_statistics'):  # which counts anchors on its way
+            loss, statistics = self.loss_module.with_statistics(outputs, labels, **mask)
+        else:
+            loss, statistics = self.loss_module(outputs, labels, **mask), {}
+        if 'num_anchors' not in statistics:
+            statistics = dict(num_anchors=valid_anchors(labels).sum().float(), **statistics)
+        return dict(loss_triplet=loss, **statistics)
 
 
 def _takes_mask(loss: nn.Module) -> bool:

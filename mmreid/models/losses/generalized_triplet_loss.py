@@ -10,10 +10,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from mmreid.registry import MODELS
+from mmreid.utils.distance import check_metric
 
-from .hard_pairs import anchor_distance, batch_hard, pair_masks
+from .hard_pairs import Hardness, anchor_distance, batch_hard
 
 REDUCTIONS = ('mean', 'sum')
+#: Where the softplus of an anchor has less than this share of its largest slope, the anchor trains nothing.
+FLAT_SLOPE = 1e-3
 
 
 @MODELS.register_module()
@@ -35,13 +38,16 @@ class GeneralizedBatchHardTripletLoss(nn.Module):
     **Anchors and ranks.** :math:`A` are the rows with another image of their identity and with a negative, as in
     :class:`TripletLoss`; rows of -1 are nothing at all. A batch without anchors gives zero, connected to the graph. An
     anchor of an identity with fewer than ``k`` images takes its nearest positive, which is the anchor itself if
-    ``include_self``; one with fewer than ``p`` negatives takes the farthest. :meth:`statistics` counts such anchors. A
-    rank that is beyond *every* identity of the batch is a mistake and raises.
+    ``include_self``; one with fewer than ``p`` negatives takes the farthest. :meth:`with_statistics` counts such
+    anchors. A rank that is beyond *every* identity of the batch is a mistake and raises.
 
     **Whether an anchor is its own positive.** The paper lets :math:`k` go up to the :math:`K` images that a batch has
     of an identity, so the anchor must be among them, at distance 0; otherwise there are :math:`K - 1`, and the bounds
     of its search reach beyond. Then :math:`k = K` pulls nothing together and only pushes apart, the easiest setting
-    there is, and :math:`k < K` is the same with and without. The default follows the paper.
+    there is, and :math:`k < K` is the same with and without. The default follows the paper. Embeddings that are not
+    normalised are soon so far apart that with :math:`k = K` the loss and its gradient are 0 in float32: the term is
+    :math:`\ln(1 + e^{m - d})` of the distance :math:`d` to a negative. ``share_flat`` of :meth:`with_statistics` shows
+    it.
 
     Args:
         k (int): Rank of the positive, 1 is the farthest; up to the images of an identity in a batch, or up to one less
@@ -51,9 +57,9 @@ class GeneralizedBatchHardTripletLoss(nn.Module):
         include_self (bool): Whether an anchor is among its own positives, at distance 0 and without gradient. Defaults
             to True.
         metric (str): Metric of :func:`mmreid.utils.pairwise_distance`. Defaults to ``'euclidean'``.
-        reduction (str): ``'mean'`` over the anchors, or their ``'sum'``, which is Eq. (3) literally. Defaults to
-            ``'mean'``: it does not grow with the batch, so that :math:`\lambda` in [0, 2] weighs it against the mean
-            cross-entropy.
+        reduction (str): ``'mean'`` over the anchors, or their ``'sum'``, each once (Eq. (3) sums the same term for
+            every :math:`b`). Defaults to ``'mean'``: it does not grow with the batch, so that :math:`\lambda` in [0, 2]
+            weighs it against the mean cross-entropy.
         loss_weight (float): Factor of the loss, :math:`\lambda` of Eq. (5). Defaults to 1.
 
     Shape:
@@ -61,7 +67,8 @@ class GeneralizedBatchHardTripletLoss(nn.Module):
         anchor looks at its own channels, see :func:`masked_distance`.
 
     Raises:
-        ValueError: If an argument is out of its range, or ``k`` or ``p`` is beyond what the batch has, see
+        TypeError: If ``include_self`` is not a bool.
+        ValueError: If another argument is out of its range, or ``k`` or ``p`` is beyond what the batch has, see
             :meth:`check_labels`.
 
     Example:
@@ -80,8 +87,10 @@ class GeneralizedBatchHardTripletLoss(nn.Module):
         super().__init__()
         if reduction not in REDUCTIONS:
             raise ValueError(f'reduction must be one of {REDUCTIONS}, got {reduction!r}')
+        if not isinstance(include_self, bool):
+            raise TypeError(f'include_self must be True or False, got {include_self!r}')
         self.k, self.p, self.margin, self.loss_weight = k, p, margin, loss_weight
-        self.include_self, self.metric, self.reduction = include_self, metric, reduction
+        self.include_self, self.metric, self.reduction = include_self, check_metric(metric), reduction
 
     @property
     def k(self) -> int:
@@ -126,10 +135,35 @@ class GeneralizedBatchHardTripletLoss(nn.Module):
         before they go there."""
         if not labels.is_cuda:
             self.check_labels(labels)
-        farthest, nearest, valid = batch_hard(
-            anchor_distance(feats, mask, self.metric), labels, self.k, self.p, self.include_self)
-        total = F.softplus(farthest - nearest + self.margin).masked_fill(~valid, 0).sum()
-        return self.loss_weight * (total if self.reduction == 'sum' else total / valid.sum().clamp(min=1))
+        return self._compute(feats, labels, mask)[0]
+
+    def with_statistics(self,
+                        feats: torch.Tensor,
+                        labels: torch.Tensor,
+                        mask: torch.Tensor | None = None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss, of labels that are not checked, and what is worth logging about a batch.
+
+        Returns:
+            tuple: The loss and a dict: ``num_anchors``; ``num_clamped``, the number of anchors that have fewer than
+            ``k`` positives or fewer than ``p`` negatives and use the last there is; and ``share_flat``, the share of
+            the anchors with practically no gradient: the slope of their softplus is below :data:`FLAT_SLOPE`.
+        """
+        loss, found, gap = self._compute(feats, labels, mask)
+        valid, number = found.valid, found.valid.sum()
+        few = (found.num_positives + self.include_self < self.k) | (found.num_negatives < self.p)
+        flat = gap.detach() < math.log(FLAT_SLOPE / (1 - FLAT_SLOPE))  # the slope is the sigmoid of the gap
+        return loss, dict(num_anchors=number.float(), num_clamped=(few & valid).sum().float(),
+                          share_flat=(flat & valid).sum() / number.clamp(min=1))
+
+    def _compute(self, feats: torch.Tensor, labels: torch.Tensor,
+                 mask: torch.Tensor | None) -> tuple[torch.Tensor, Hardness, torch.Tensor]:
+        """Loss, pairs, and what the softplus of every row is taken of."""
+        found = batch_hard(anchor_distance(feats, mask, self.metric), labels, self.k, self.p, self.include_self)
+        gap = found.farthest - found.nearest + self.margin
+        total = F.softplus(gap).masked_fill(~found.valid, 0).sum()
+        if self.reduction == 'mean':
+            total = total / found.valid.sum().clamp(min=1)
+        return self.loss_weight * total, found, gap
 
     def check_labels(self, labels: torch.Tensor) -> None:
         """Make sure that some identity of a batch has ``k`` positives and some has ``p`` negatives.
@@ -159,17 +193,6 @@ class GeneralizedBatchHardTripletLoss(nn.Module):
                 f'p={self.p} is beyond the negatives of every anchor: {batch}, so p must be at most '
                 f'{max(1, negatives)}. Lower p (the upper bound of a search for it), or take more identities (num_pids '
                 'of PKSampler).')
-
-    def statistics(self, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """What is worth logging about a batch.
-
-        Returns:
-            dict[str, torch.Tensor]: ``num_clamped``, the number of anchors that have fewer than ``k`` positives or
-            fewer than ``p`` negatives and use the last there is.
-        """
-        positive, negative = (pairs.sum(1) for pairs in pair_masks(labels))
-        few = (positive + self.include_self < self.k) | (negative < self.p)
-        return dict(num_clamped=(few & (positive > 0) & (negative > 0)).sum().float())
 
     def extra_repr(self) -> str:
         """Hyper-parameters, shown in the printed model."""

@@ -1,6 +1,7 @@
 """Which pairs of a batch triplet losses look at."""
 
 import math
+from typing import NamedTuple
 
 import torch
 
@@ -12,6 +13,25 @@ from .masked_distance import masked_distance
 def anchor_distance(feats: torch.Tensor, mask: torch.Tensor | None, metric: str) -> torch.Tensor:
     """Distances ``(N, N)`` of every anchor, in rows, to every image; see :func:`masked_distance` for the mask."""
     return pairwise_distance(feats, feats, metric) if mask is None else masked_distance(feats, mask, metric)
+
+
+class Hardness(NamedTuple):
+    """What :func:`batch_hard` finds for every anchor, each ``(N,)``.
+
+    Attributes:
+        farthest (torch.Tensor): Distance to the positive, -inf where there is none.
+        nearest (torch.Tensor): Distance to the negative, inf where there is none.
+        valid (torch.Tensor): Whether the row is an anchor: it has a positive other than itself and a negative.
+            Distances of other rows mean nothing.
+        num_positives (torch.Tensor): How many positives it has, itself left out.
+        num_negatives (torch.Tensor): How many negatives it has.
+    """
+
+    farthest: torch.Tensor
+    nearest: torch.Tensor
+    valid: torch.Tensor
+    num_positives: torch.Tensor
+    num_negatives: torch.Tensor
 
 
 def pair_masks(labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -33,7 +53,7 @@ def batch_hard(dist: torch.Tensor,
                labels: torch.Tensor,
                k: int = 1,
                p: int = 1,
-               include_self: bool = False) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+               include_self: bool = False) -> Hardness:
     """Distance of every anchor to its k-th farthest positive and to its p-th nearest negative.
 
     A rank beyond what an anchor has stands for the last there is: its nearest positive, its farthest negative.
@@ -46,10 +66,8 @@ def batch_hard(dist: torch.Tensor,
         include_self (bool): Whether an anchor is among its own positives, at distance 0. Defaults to False.
 
     Returns:
-        tuple: ``(N,)`` distances to the positive (-inf: none) and to the negative (inf: none), and the mask of anchors
-        that have a positive other than themselves and a negative; distances of other rows mean nothing. Gradient flows
-        to the chosen pairs alone; pairs at exactly the chosen distance share it equally, so that no order of equal
-        values matters.
+        Hardness: Both distances, which rows are anchors, and how many pairs they have. Gradient flows to the chosen
+        pairs alone; pairs at exactly the chosen distance share it equally, so that no order of equal values matters.
     """
     positive, negative = pair_masks(labels)
     num_positives, num_negatives = positive.sum(1), negative.sum(1)
@@ -57,7 +75,7 @@ def batch_hard(dist: torch.Tensor,
     nearest = _ranked(dist, negative, num_negatives, p, largest=False)
     if include_self:  # at distance 0 exactly, whatever is computed: the last of the positives
         farthest = farthest.masked_fill(num_positives < k, 0)
-    return farthest, nearest, (num_positives > 0) & (num_negatives > 0)
+    return Hardness(farthest, nearest, (num_positives > 0) & (num_negatives > 0), num_positives, num_negatives)
 
 
 def _ranked(dist: torch.Tensor, among: torch.Tensor, number: torch.Tensor, rank: int, largest: bool) -> torch.Tensor:

@@ -41,7 +41,15 @@ class TripletLoss(nn.Module):
 
     def forward(self, feats: torch.Tensor, labels: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
         """Compute the loss."""
-        farthest, nearest, valid = batch_hard(anchor_distance(feats, mask, self.metric), labels)
-        gap = farthest - nearest
+        return self.with_statistics(feats, labels, mask)[0]
+
+    def with_statistics(self,
+                        feats: torch.Tensor,
+                        labels: torch.Tensor,
+                        mask: torch.Tensor | None = None) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+        """The loss, and what is worth logging: ``num_anchors``."""
+        found = batch_hard(anchor_distance(feats, mask, self.metric), labels)
+        gap, number = found.farthest - found.nearest, found.valid.sum()
         losses = F.softplus(gap) if self.margin is None else F.relu(gap + self.margin)
-        return self.loss_weight * losses.masked_fill(~valid, 0).sum() / valid.sum().clamp(min=1)
+        loss = self.loss_weight * losses.masked_fill(~found.valid, 0).sum() / number.clamp(min=1)
+        return loss, dict(num_anchors=number.float())

@@ -37,8 +37,9 @@ class CompositeNeck(BaseModule):
         tuple of maps, the last ``(N, in_channels, H, W)`` -> ``dict(ce=(N, 1024), tri=(N, 1024), feat=(N, 2048))``.
 
     Raises:
-        ValueError: If ``out_channels`` names no embedding, one without a length, or ``feat``, or the map has another
-            number of channels.
+        ValueError: If ``in_channels`` is no positive whole number, ``out_channels`` names no embedding, one without a
+            length, or gives a name that an embedding cannot have (``feat``, one with a dot, ``keys``, ...), or the map
+            has another number of channels.
 
     Note:
         There is no bias, about which the paper says nothing: distances between images do not see a constant, so a
@@ -59,6 +60,8 @@ class CompositeNeck(BaseModule):
                  reduction_cfg: dict | None = None,
                  init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg)
+        if type(in_channels) is not int or in_channels < 1:
+            raise ValueError(f'in_channels of CompositeNeck must be a positive whole number, got {in_channels!r}')
         _check_embeddings(out_channels)
         self.in_channels = in_channels
         self.pool = build_pool(pool)
@@ -84,3 +87,9 @@ def _check_embeddings(out_channels: Mapping[str, int]) -> None:
                          'dict(ce=1024, tri=1024), and "feat" is the name of all of them together; got '
                          f'{out_channels!r}. For a single embedding take dict(type="ReductionNeck", in_channels=2048, '
                          'feat_channels=None, pool="max").')
+    taken = ModuleDict()  # its methods and attributes are no names for its parts
+    wrong = [name for name in out_channels if not isinstance(name, str) or not name or '.' in name
+             or hasattr(taken, name)]
+    if wrong:
+        raise ValueError('an embedding of CompositeNeck must have a name such as "tri", without dots and not that of '
+                         f'an attribute of a module, got {", ".join(map(repr, wrong))}')

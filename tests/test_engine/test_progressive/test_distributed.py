@@ -63,8 +63,9 @@ def outcomes(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv('CUDA_VISIBLE_DEVICES', '')
         patch.setenv('OMP_NUM_THREADS', '1')
+        work(0, folder, 1)
+        mp.start_processes(work, args=(folder, 2), nprocs=2, start_method='spawn')
         for processes in (1, 2):
-            mp.start_processes(work, args=(folder, processes), nprocs=processes, start_method='spawn')
             found[processes] = [torch.load(folder / f'{processes}_{rank}.pt', weights_only=False)
                                 for rank in range(processes)]
     return folder, found

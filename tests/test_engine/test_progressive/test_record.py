@@ -26,6 +26,8 @@ def test_what_is_written_is_read(tmp_path):
     assert again.trials[1]['losses'][0] == 2.0 and math.isnan(again.trials[1]['losses'][1])
     assert again.cycles == [dict(cycle=1, values=dict(k=1), lowest_loss=1.5)]
     assert again.cycle(1)['lowest_loss'] == 1.5 and again.cycle(2) == {}
+    unread = ProgressiveRecord(tmp_path, read=False)
+    assert (unread.trials, unread.cycles) == ([], []) and unread.files == again.files
     lines = [json.loads(line, parse_constant=lambda name: pytest.fail(f'{name} is no JSON'))
              for line in (tmp_path / 'pla' / 'trials.jsonl').read_text().splitlines()]
     assert lines[1]['objective'] is None and lines[1]['losses'] == [2.0, None]

@@ -9,8 +9,8 @@ from statistics import median
 import numpy as np
 import pytest
 
-from mmreid.engine.progressive import BayesianSearch, GridSearch, RandomSearch
-from mmreid.engine.progressive.searches import GaussianProcess, expected_improvement
+from mmreid.engine.progressive import BayesianSearch, GridSearch, RandomSearch, SearchSpace
+from mmreid.engine.progressive.searches import GaussianProcess, base, expected_improvement
 from mmreid.engine.progressive.searches.base import History
 from mmreid.registry import TASK_UTILS
 
@@ -19,6 +19,7 @@ from .spaces import bowl, observed, paper_space, ranks_space
 SPACE = paper_space()
 ALL_SEARCHES = [dict(type='RandomSearch'), dict(type='BayesianSearch'), dict(type='BayesianSearch', num_random=2),
                 dict(type='BayesianSearch', num_random=0, exploit='best', history='all'),
+                dict(type='BayesianSearch', num_random=3, bandwidth=dict(k=.2, p=.5, margin=.3, loss_weight=1)),
                 dict(type='GridSearch', points=[dict(loss_weight=1, margin=0, k=k, p=1) for k in (1, 4, 8)])]
 
 
@@ -66,6 +67,16 @@ def test_a_search_can_be_built_from_its_settings(settings):
     assert settings['type'] in repr(search)
 
 
+def test_settings_that_a_record_cannot_hold():
+    class Own(RandomSearch):
+        def settings(self):
+            return dict(super().settings(), rng=np.random.default_rng())
+
+    RandomSearch().check(SPACE, 3)
+    with pytest.raises(TypeError, match='of Own must be plain values, fit for JSON.*Generator'):
+        Own().check(SPACE, 3)
+
+
 @pytest.mark.parametrize('settings', ALL_SEARCHES)
 def test_mistakes_of_the_caller(settings):
     search = TASK_UTILS.build(settings)
@@ -80,6 +91,15 @@ def test_mistakes_of_the_caller(settings):
     for seed in (-1, 1.5, None, True):
         with pytest.raises(ValueError, match='seed must be a whole number'):
             search.suggest(SPACE, [], seed)
+
+
+@pytest.mark.parametrize('settings', ALL_SEARCHES)
+def test_the_order_of_the_space_does_not_matter(settings):
+    search = TASK_UTILS.build(settings)
+    other = SearchSpace(dict(reversed(SPACE.settings().items())))
+    for count in (1, 5):
+        assert search.suggest(SPACE, some(count), 3) == search.suggest(other, some(count), 3)
+        assert search.choose(SPACE, some(count), 3) == search.choose(other, some(count), 3)
 
 
 def test_draws_depend_on_seed_cycle_and_trial_only():
@@ -136,6 +156,29 @@ def test_small_spaces_are_used_up_before_anything_comes_twice():
     assert RandomSearch().suggest(space, tried, 0) == dict(k=7, p=11)
 
 
+def test_every_cycle_may_try_what_others_have_tried():
+    space = ranks_space(3, 2)
+    past = explore(RandomSearch(), space, lambda values: 1., 0, 6)
+    draw = BayesianSearch(num_random=9)
+    present = []
+    for trial in range(6):
+        values = draw.suggest(space, past + present, 0, cycle=2)
+        assert values == draw.suggest(space, present, 0, cycle=2)
+        assert values not in [item['values'] for item in present]
+        present.append(dict(values=values, objective=1., cycle=2, trial=trial))
+
+
+def test_what_is_left_is_drawn(monkeypatch):
+    """Where draws of all do not find it, and the first that is left is not always taken."""
+    monkeypatch.setattr(base, '_DRAWS', 0)
+    space = ranks_space(3, 2)
+    tried = observed((dict(k=1, p=1), 1.), (dict(k=2, p=1), 1.), (dict(k=3, p=2), 1.), cycle=1)
+    drawn = [tuple(RandomSearch().suggest(space, tried, seed).values()) for seed in range(60)]
+    # 20 of each are expected, with a standard deviation of 3.7.
+    assert {values: drawn.count(values) for values in {(1, 2), (2, 2), (3, 1)}} == pytest.approx(
+        {(1, 2): 20, (2, 2): 20, (3, 1): 20}, abs=11)
+
+
 # ---- grid ------------------------------------------------------------------------------------------------------------
 
 
@@ -150,6 +193,33 @@ def test_a_grid_in_its_order():
     assert explore(GridSearch(points=points), space, bool, 0, 2)[0]['values'] == dict(k=5, p=2)
 
 
+def test_the_combinations_do_not_depend_on_the_order_of_the_dict():
+    points = GridSearch(values=dict(p=[2, 3], k=[8, 1])).points
+    assert points == GridSearch(values=dict(k=[8, 1], p=[2, 3])).points
+    assert [(point['k'], point['p']) for point in points] == [(8, 2), (8, 3), (1, 2), (1, 3)]
+
+
+@pytest.mark.parametrize('trials, words', [
+    (3, '4 sets and a cycle num_trials=3 trials, so some would never be tried: set num_trials=4, or give 3 sets'),
+    (5, '4 sets and a cycle num_trials=5 trials, so the first would be tried again: set num_trials=4, or give 5 sets')])
+def test_a_cycle_tries_all_sets_of_a_grid(trials, words):
+    search = GridSearch(values=dict(k=[1, 8], p=[2, 3]))
+    search.check(ranks_space(), 4)
+    with pytest.raises(ValueError, match=words):
+        search.check(ranks_space(), trials)
+
+
+@pytest.mark.parametrize('values, error, words', [
+    (dict(k=[1, 9], p=[1]), ValueError, 'set 2 of 2 of GridSearch .*k must be .* got 9'),
+    (dict(k=[1, 2.5], p=[1]), TypeError, 'set 2 of 2 .*k must be a whole number .* got 2.5'),
+    (dict(k=[1, 2]), ValueError, 'set 1 of 2 .*missing: p'),
+    (dict(k=[1], p=[1, 2], m=[0]), ValueError, 'not of this space: m')])
+def test_sets_of_a_grid_that_are_not_of_the_space(values, error, words):
+    """The last one, too, before the first is tried."""
+    with pytest.raises(error, match=words):
+        GridSearch(values=values).check(ranks_space(), 2)
+
+
 def test_grids_that_cannot_be():
     for arguments in (dict(), dict(values=dict(k=[1]), points=[dict(k=1)])):
         with pytest.raises(ValueError, match='either'):
@@ -157,11 +227,10 @@ def test_grids_that_cannot_be():
     for arguments in (dict(values={}), dict(values=dict(k=[])), dict(points=[])):
         with pytest.raises(ValueError, match='at least one set'):
             GridSearch(**arguments)
-    for arguments in (dict(values=dict(k=1)), dict(values=[1]), dict(points=[1]), dict(points='ab')):
+    for arguments in (dict(values=dict(k=1)), dict(values=[1]), dict(points=[1]), dict(points='ab'),
+                      dict(values={1: [1], 'k': [2]})):
         with pytest.raises(TypeError):
             GridSearch(**arguments)
-    with pytest.raises(ValueError, match='k must be .* got 9'):  # the last one, before the first is tried
-        GridSearch(values=dict(k=[1, 9], p=[1])).suggest(ranks_space(), [], 0)
     with pytest.raises(ValueError, match='missing: p'):
         GridSearch(values=dict(k=[1])).suggest(ranks_space(), [], 0)
 
@@ -183,10 +252,11 @@ def rank_trials(count=6):
     return explore(RandomSearch(), ranks_space(), lambda v: (v['k'] - 3) ** 2 / 9 + abs(v['p'] - 9) / 7, 1, count)
 
 
-@pytest.mark.parametrize('options', [{}, dict(bandwidth=.2), dict(bandwidth=[.1, .9], noise=0.)])
+@pytest.mark.parametrize('options', [{}, dict(bandwidth=.2), dict(bandwidth=dict(p=.9, k=.1), noise=0.)])
 def test_the_largest_expected_improvement_is_chosen(options):
     space, observations = ranks_space(), rank_trials()
-    every, mean, std, improvement = belief_by_hand(space, observations, **options)
+    by_hand = {key: [value['k'], value['p']] if isinstance(value, dict) else value for key, value in options.items()}
+    every, mean, std, improvement = belief_by_hand(space, observations, **by_hand)
     tried = [item['values'] for item in observations]
     place = max((row for row, values in enumerate(every) if values not in tried), key=lambda row: improvement[row])
     search = BayesianSearch(**options)
@@ -255,6 +325,18 @@ def test_failed_trials_count_as_the_worst():
     assert BayesianSearch().fit(space, failed).best == min(item['objective'] for item in observations[:5])
 
 
+def test_the_worst_is_that_of_what_counts():
+    """Failed trials of a cycle are not as bad as the worst of another."""
+    space, observations = ranks_space(), rank_trials(6)
+    failed = [*observations[:5], dict(observations[5], objective=None)]
+    past = [dict(item, cycle=0, objective=50. + item['objective']) for item in observations]
+    at = dict(k=5, p=12)
+    assert BayesianSearch().explain(space, past + failed, at, cycle=1) == BayesianSearch().explain(space, failed, at)
+    told = [*past, *failed[:5], dict(failed[5], objective=max(item['objective'] for item in past))]
+    everything = BayesianSearch(history='all')
+    assert everything.explain(space, past + failed, at) == pytest.approx(everything.explain(space, told, at))
+
+
 def test_pending_trials_keep_others_away():
     search, observations = BayesianSearch(num_random=0), some(6)
     first = search.suggest(SPACE, observations, 0)
@@ -294,11 +376,25 @@ def test_repeated_sets_with_other_objectives():
     (dict(exploit='mean'), ValueError, "exploit must be 'expected_improvement' or 'best', got 'mean'"),
     (dict(history='run'), ValueError, "history must be 'cycle' or 'all'"), (dict(noise=-1), ValueError, 'noise'),
     (dict(noise=math.inf), ValueError, 'noise'), (dict(bandwidth='wide'), ValueError, 'bandwidth must be'),
-    (dict(bandwidth=-1), ValueError, 'positive'),
+    (dict(bandwidth=-1), ValueError, 'positive'), (dict(bandwidth=dict(k=0)), ValueError, 'positive'),
+    (dict(bandwidth=math.nan), ValueError, 'positive'), (dict(noise='a'), TypeError, "noise must be a number, got 'a'"),
+    (dict(noise=None), TypeError, 'noise must be a number, got None'), (dict(noise=True), TypeError, 'noise'),
+    (dict(bandwidth=[.1, .2]), TypeError, 'a dict by the names of the parameters'),
+    *((dict(bandwidth=value), TypeError, 'bandwidth must be a number')
+      for value in ([], {}, True, None, dict(k='1'), dict(k=False), {1: .2})),
 ])
 def test_options_that_cannot_be(options, error, words):
     with pytest.raises(error, match=words):
         BayesianSearch(**options)
+
+
+def test_bandwidths_by_name_are_those_of_the_space():
+    for names in ('k', 'kpm'):
+        with pytest.raises(ValueError, match=f'one for each of k, p, got {", ".join(names)}'):
+            BayesianSearch(bandwidth=dict.fromkeys(names, .2)).check(ranks_space(), 8)
+    for bandwidth in (dict(p=.2, k=.1), .2, 'samples'):
+        BayesianSearch(bandwidth=bandwidth).check(ranks_space(), 8)
+    assert type(BayesianSearch(bandwidth=np.int64(1)).settings()['bandwidth']) is float
 
 
 # ---- what it is worth ------------------------------------------------------------------------------------------------

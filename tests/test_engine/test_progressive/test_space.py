@@ -58,6 +58,18 @@ def test_order_and_settings():
     assert repr(ranks_space()) == 'SearchSpace(k in 1..8, p in 1..16)'
 
 
+def test_the_order_is_that_of_types_and_names():
+    """Whatever the order of the dict; points, draws and lists of points follow it."""
+    settings = paper_space().settings()
+    point = np.random.default_rng(3).random(4)
+    for names in (sorted(settings), reversed(NAMES)):
+        space = SearchSpace({name: settings[name] for name in names})
+        assert space.names == NAMES and list(space.settings()) == list(NAMES)
+        assert list(space.check(dict(p=1, k=1, margin=0, loss_weight=0))) == list(NAMES)
+        assert space.denormalise(point) == paper_space().denormalise(point)
+        assert space.sample(np.random.default_rng(4)) == paper_space().sample(np.random.default_rng(4))
+
+
 def test_points_by_hand():
     space = paper_space()
     point = space.normalise(dict(loss_weight=.5, margin=.2, k=1, p=16))
@@ -140,6 +152,39 @@ def test_a_refused_value_leaves_all_as_they_were():
     with pytest.raises(ValueError, match='p must be a whole number from 1 to 16, got 17'):
         space.apply(net, dict(loss_weight=2, margin=.1, k=4, p=17))
     assert space.read(net)['loss_weight'] == 1
+
+
+def test_bounds_that_the_model_takes():
+    """All of them are set, and what was there comes back as it was."""
+    net, seen = model(), []
+    loss = net.heads.tri.loss_module
+    loss.loss_weight, loss.margin, loss.k = np.float32(.3), 7, 6
+
+    class Watched(Loss):
+        def __setattr__(self, name, value):
+            seen.append((name, value))
+            super().__setattr__(name, value)
+
+    loss.__class__ = Watched
+    paper_space().check_bounds(net)
+    assert {('loss_weight', 0.), ('margin', -.1), ('k', 1), ('p', 1), ('loss_weight', 2.), ('margin', .3), ('k', 8),
+            ('p', 16)} <= set(seen)
+    assert (loss.loss_weight, loss.margin, loss.k, loss.p) == (np.float32(.3), 7, 6, 1)
+    assert [type(value) for value in (loss.loss_weight, loss.margin)] == [np.float32, int]
+
+
+@pytest.mark.parametrize('changes, words', [
+    (dict(high=13), 'p=13, which is high of its range in the search space: no 13. Set another high$'),
+    (dict(low=13), 'p=13, which is low of its range .*no 13. Set another low$'),
+    (dict(low=13, integer=False), 'p=13.0, .*no 13. Set another low; where only whole numbers will do, set integer'),
+])
+def test_bounds_that_the_model_refuses(changes, words):
+    net, settings = model(), paper_space().settings()
+    with pytest.raises(ValueError, match=words):
+        SearchSpace({**settings, 'p': {**settings['p'], **changes}}).check_bounds(net)
+    assert paper_space().read(net) == dict(loss_weight=1., margin=0., k=8, p=1)
+    with pytest.raises(AttributeError, match='is not there'):
+        space_of(target='heads.k').check_bounds(net)
 
 
 @pytest.mark.parametrize('target, words', [

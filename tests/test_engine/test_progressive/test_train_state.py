@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 
 from mmreid.engine.runner.train_state import TrainState, pack_message_hub
 from mmreid.models.layers import latent_state_dict
@@ -153,4 +154,7 @@ def test_several_optimizers_are_refused(tmp_path):
     runner = toy_runner(tmp_path)
     with pytest.raises(ValueError, match='one optimizer, got NoneType'):
         runner.optim_wrapper = None
+        TrainState(runner)
+    with pytest.raises(ValueError, match='one optimizer, got OptimWrapperDict'):
+        runner.optim_wrapper = OptimWrapperDict(a=OptimWrapper(torch.optim.SGD(runner.model.parameters(), lr=1.0)))
         TrainState(runner)

@@ -23,6 +23,9 @@ HEADS = dict(
 SCHEDULES = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=5),
              dict(type='MultiStepLR', by_epoch=True, milestones=[1, 3], gamma=0.5),
              dict(type='StepMomentum', by_epoch=True, step_size=1, gamma=0.5)]
+#: The weight of another loss, by hand; the second cycle begins with another one than the first ended with.
+BY_HAND = dict(type='HyperParameterScheduleHook', schedules=dict(
+    ce=dict(target='heads.ce.loss_module.loss_weight', values=[(0, 1.0), (2, 0.5), (3, 2.0)])))
 
 
 @HOOKS.register_module()
@@ -78,4 +81,4 @@ def lines_of(lines: list) -> list:
     return [{key: value for key, value in line.items() if 'seconds' not in key} for line in lines]
 
 
-__all__ = ['Calls', 'Interrupted', 'LOOP', 'SPACE', 'content', 'lines_of', 'options', 'runner_of']
+__all__ = ['BY_HAND', 'Calls', 'Interrupted', 'LOOP', 'SPACE', 'content', 'lines_of', 'options', 'runner_of']

@@ -5,13 +5,19 @@ import pytest
 import torch
 
 from mmreid.models import EmbeddingNet
-from mmreid.models.losses import GeneralizedBatchHardTripletLoss, TripletLoss, batch_hard
+from mmreid.models.losses import GeneralizedBatchHardTripletLoss, TripletLoss, batch_hard, hard_pairs
+from mmreid.models.losses.generalized_triplet_loss import FLAT_SLOPE
 from mmreid.registry import MODELS
 from mmreid.structures import ReIDDataSample
 
 #: Identity 0 has four images, 1 three, 2 two, 3 one; two rows have none.
 LABELS = [0, 1, 0, 2, -1, 1, 0, 3, 2, 1, 0, -1]
 PER_ANCHOR = dict(positives={0: 4, 1: 3, 2: 2}, negatives={0: 6, 1: 7, 2: 8})
+
+
+def statistics(loss, labels):
+    """What is counted: features play no part."""
+    return loss.with_statistics(torch.zeros(len(labels), 1), labels)[1]
 
 
 def distance(a, b, metric):
@@ -62,7 +68,7 @@ def test_every_rank_equals_loops_with_gradient(metric, include_self):
                 expected = 0.7 * sum(terms) / (len(terms) if reduction == 'mean' else 1)
                 expected.backward()
                 torch.testing.assert_close(results[-1], (expected.detach(), feats.grad))
-            assert len(terms) == 9 and loss.statistics(torch.tensor(LABELS))['num_clamped'].item() == clamped
+            assert len(terms) == 9 and statistics(loss, torch.tensor(LABELS))['num_clamped'].item() == clamped
 
 
 def test_the_batch_of_the_paper_equals_loops():
@@ -73,7 +79,7 @@ def test_the_batch_of_the_paper_equals_loops():
         terms, clamped = naive(feats, labels.tolist(), k, p, 0.2, include_self)
         loss = GeneralizedBatchHardTripletLoss(k, p, 0.2, include_self)
         assert loss(feats, labels).item() == pytest.approx(float(sum(terms)) / 128, rel=1e-5)
-        assert clamped == loss.statistics(labels)['num_clamped'] == 0
+        assert clamped == statistics(loss, labels)['num_clamped'] == 0
 
 
 @pytest.mark.parametrize('metric', ['euclidean', 'cosine'])
@@ -123,7 +129,7 @@ def test_geometry():
 def test_only_the_chosen_pairs_get_a_gradient():
     # Row 0 alone is an anchor with a positive: its second positive is row 2, its second negative row 4.
     dist = torch.tensor([[0., 3., 2., 5., 7., 9.]] * 6, requires_grad=True)
-    farthest, nearest, _ = batch_hard(dist, torch.tensor([0, 0, 0, 1, 2, 3]), 2, 2, include_self=True)
+    farthest, nearest, *_ = batch_hard(dist, torch.tensor([0, 0, 0, 1, 2, 3]), 2, 2, include_self=True)
     (3 * farthest[0] + 5 * nearest[0]).backward()
     assert dist.grad[0].tolist() == [0, 0, 3, 0, 5, 0] and dist.grad[1:].abs().max() == 0
 
@@ -135,7 +141,7 @@ def test_equal_distances_share_the_gradient():
     labels = torch.tensor([0, 0, 0, 0, 1, 2, 3, 4])
     for k, p in ((2, 2), (3, 3), (2, 3), (3, 2)):
         dist.grad = None
-        farthest, nearest, _ = batch_hard(dist, labels, k, p)
+        farthest, nearest, *_ = batch_hard(dist, labels, k, p)
         assert farthest[0] == 2 and nearest[0] == 3
         (farthest[0] + nearest[0]).backward(retain_graph=True)
         assert dist.grad[0].tolist() == [0, 0, .5, .5, 0, .5, .5, 0]
@@ -226,11 +232,14 @@ def test_values_out_of_range(name, value):
         GeneralizedBatchHardTripletLoss(**{name: value})
 
 
-def test_unknown_reduction_and_metric():
+def test_arguments_that_cannot_be():
     with pytest.raises(ValueError, match=r"one of \('mean', 'sum'\), got 'max'"):
         GeneralizedBatchHardTripletLoss(reduction='max')
     with pytest.raises(ValueError, match='metric must be one of'):
-        GeneralizedBatchHardTripletLoss(metric='manhattan')(torch.randn(2, 3), torch.tensor([0, 1]))
+        GeneralizedBatchHardTripletLoss(metric='l2')
+    for value in ('no', 1, None):
+        with pytest.raises(TypeError, match=f'include_self must be True or False, got {value!r}'):
+            GeneralizedBatchHardTripletLoss(include_self=value)
 
 
 @pytest.mark.parametrize('include_self, most', [(True, 4), (False, 3)])
@@ -253,7 +262,7 @@ def test_an_identity_alone_in_its_batch_counts_for_the_largest_rank():
     """Identity 3 has one image and so nine negatives, but is no anchor."""
     loss = GeneralizedBatchHardTripletLoss(p=9)
     assert torch.isfinite(loss(torch.randn(12, 4), torch.tensor(LABELS)))
-    assert loss.statistics(torch.tensor(LABELS))['num_clamped'] == 9
+    assert statistics(loss, torch.tensor(LABELS))['num_clamped'] == 9
 
 
 @pytest.mark.parametrize('labels, k, p', [
@@ -264,7 +273,7 @@ def test_no_anchor_gives_a_connected_zero(labels, k, p):
     result = loss(feats, torch.tensor(labels))
     result.backward()
     assert result.item() == 0 and feats.grad.tolist() == torch.zeros(3, 4).tolist()
-    assert loss.statistics(torch.tensor(labels))['num_clamped'] == 0
+    assert all(value == 0 for value in statistics(loss, torch.tensor(labels)).values())
 
 
 def test_nan_features_give_a_nan_loss():
@@ -273,6 +282,31 @@ def test_nan_features_give_a_nan_loss():
     feats[5] = math.nan
     for k, p in ((1, 1), (4, 8), (2, 3)):
         assert torch.isnan(GeneralizedBatchHardTripletLoss(k, p)(feats, labels))
+
+
+def test_share_of_anchors_without_a_gradient():
+    """On a line, identity 0 at 0 and 1, 1 at 7.9 and 12, 2 at 13: that one is no anchor."""
+    feats, labels = torch.tensor([[0.], [1.], [7.9], [12.], [13.]]), torch.tensor([0, 0, 1, 1, 2])
+    # k = 1, p = 2: 1 - 12, 1 - 11, 4.1 - 6.9, 4.1 - 11; k = 2: the same without what is added.
+    gaps = {1: (-11, -10, -2.8, -6.9), 2: (-12, -11, -6.9, -11)}
+    for k, margin, expected in ((1, 0., 2), (1, -.01, 3), (1, 3.2, 1), (1, 9., 0), (2, 0., 3), (2, -.01, 4)):
+        loss = GeneralizedBatchHardTripletLoss(k, 2, margin)
+        slopes = torch.sigmoid(torch.tensor(gaps[k], dtype=torch.float64) + margin)
+        assert (slopes < FLAT_SLOPE).sum() == expected
+        found, counted = loss.with_statistics(feats, labels)
+        assert counted['share_flat'].item() == expected / 4 and found == loss(feats, labels)
+        assert counted['num_anchors'] == 4
+
+
+def test_the_largest_rank_turns_itself_off_on_embeddings_that_are_not_normalised():
+    torch.manual_seed(8)
+    labels = torch.arange(4).repeat_interleave(4)
+    for scale, share in ((100., 1.), (.01, 0.)):
+        feats = (scale * torch.randn(16, 8)).requires_grad_()
+        loss, counted = GeneralizedBatchHardTripletLoss(k=4).with_statistics(feats, labels)
+        loss.backward()
+        assert counted['share_flat'] == share and (feats.grad.abs().max() == 0) == (share == 1)
+        assert (loss.item() == 0) == (share == 1)
 
 
 def samples(labels):
@@ -286,12 +320,28 @@ def test_head_logs_what_the_loss_says():
     feats = dict(tri=torch.randn(12, 4))
     losses = head.loss(feats, samples(LABELS))
     terms, _ = naive(feats['tri'], LABELS, 3, 2, 0.0, True)
-    assert set(losses) == {'loss_triplet', 'num_anchors', 'num_clamped'}
+    assert set(losses) == {'loss_triplet', 'num_anchors', 'num_clamped', 'share_flat'}
     assert losses['loss_triplet'].item() == pytest.approx(0.5 * float(sum(terms)) / 9, rel=1e-5)
     assert losses['num_anchors'].item() == 9 and losses['num_clamped'].item() == 2  # those of identity 2
     head.loss_module.k = 5
     with pytest.raises(ValueError, match='k=5 is beyond'):
         head.loss(feats, samples(LABELS))
+
+
+@pytest.mark.parametrize('loss', ['TripletLoss', 'GeneralizedBatchHardTripletLoss'])
+def test_a_step_looks_for_pairs_and_counts_labels_once(monkeypatch, loss):
+    calls = []
+
+    def spy(owner, name):
+        function = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *args: calls.append(name) or function(*args))
+
+    spy(hard_pairs, 'pair_masks')
+    spy(GeneralizedBatchHardTripletLoss, 'check_labels')
+    head = MODELS.build(dict(type='TripletHead', loss=dict(type=loss)))
+    losses = head.loss(dict(feat=torch.randn(12, 4)), samples(LABELS))
+    assert losses['num_anchors'] == 9
+    assert calls == ([] if loss == 'TripletLoss' else ['check_labels']) + ['pair_masks']
 
 
 def test_head_checks_labels_on_their_way_to_the_device():
@@ -307,5 +357,5 @@ def test_dropout_of_the_head_and_paths_to_the_attributes():
         dict(type='ResNetTaps', depth=18), dict(type='ReductionNeck', in_channels=512, feat_channels=None, pool='max'),
         dict(tri=dict(type='TripletHead', dropout=0.3, loss=dict(type='GeneralizedBatchHardTripletLoss'))))
     losses = net(torch.randn(4, 3, 32, 16), samples([0, 0, 1, 1]), mode='loss')
-    assert set(losses) == {'tri.loss_triplet', 'tri.num_anchors', 'tri.num_clamped'}
+    assert set(losses) == {'tri.loss_triplet', 'tri.num_anchors', 'tri.num_clamped', 'tri.share_flat'}
     assert torch.isfinite(losses['tri.loss_triplet']) and net.get_submodule('heads.tri.loss_module').k == 1

@@ -45,7 +45,7 @@ def test_equals_naive_with_gradient(margin, metric):
 def test_geometry():
     # On a line: identity 0 at 0 and 3, identity 1 at 1 and 10.
     feats, labels = torch.tensor([[0.0], [3.0], [1.0], [10.0]]), torch.tensor([0, 0, 1, 1])
-    farthest, nearest, valid = batch_hard((feats - feats.T).abs(), labels)
+    farthest, nearest, valid, *_ = batch_hard((feats - feats.T).abs(), labels)
     assert farthest.tolist() == [3, 3, 9, 9] and nearest.tolist() == [1, 2, 1, 7] and valid.all()
     assert TripletLoss(0.5)(feats, labels).item() == pytest.approx((2.5 + 1.5 + 8.5 + 2.5) / 4)
     assert TripletLoss(0.5, loss_weight=2)(feats, labels).item() == pytest.approx(7.5)
@@ -61,7 +61,7 @@ def test_hinge_is_zero_when_identities_are_apart():
 def test_ties_share_the_gradient():
     feats = torch.tensor([[0.0, 0.0], [3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]], requires_grad=True)
     dist = torch.cdist(feats, feats)
-    farthest, nearest, _ = batch_hard(dist, torch.tensor([0, 0, 0, 1, 2]))
+    farthest, nearest, *_ = batch_hard(dist, torch.tensor([0, 0, 0, 1, 2]))
     assert farthest[0].item() == 3 and nearest[0].item() == 1
     (farthest[0] - nearest[0]).backward()
     assert feats.grad[1].tolist() == [0.5, 0] and feats.grad[2].tolist() == [-0.5, 0]

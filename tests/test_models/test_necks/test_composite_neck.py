@@ -52,6 +52,18 @@ def test_bad_embeddings(out_channels):
         CompositeNeck(6, out_channels)
 
 
+@pytest.mark.parametrize('name', ['a.b', '', 'keys', 'training', 'forward', 1, None])
+def test_names_that_an_embedding_cannot_have(name):
+    with pytest.raises(ValueError, match=f'without dots and not that of an attribute of a module, got {name!r}$'):
+        CompositeNeck(6, {'tri': 4, name: 4})
+
+
+@pytest.mark.parametrize('channels', [0, -1, 2.0, True, '6', None])
+def test_channels_that_cannot_be(channels):
+    with pytest.raises(ValueError, match=f'in_channels of CompositeNeck must be a positive whole .* got {channels!r}$'):
+        CompositeNeck(channels, dict(tri=4))
+
+
 def test_another_number_of_channels():
     with pytest.raises(ValueError, match='built for maps of 6 channels and got 5'):
         CompositeNeck(6)((torch.randn(2, 5, 3, 3), ))
@@ -86,5 +98,6 @@ def test_both_losses_on_one_embedding():
         dict(ce=dict(type='ClassificationHead', in_channels=512, num_classes=3),
              tri=dict(type='TripletHead', loss=dict(type='GeneralizedBatchHardTripletLoss'))))
     losses = net(torch.randn(6, 3, 64, 32), samples(0, 0, 1, 1, 2, 2), mode='loss')
-    assert set(losses) == {'ce.loss_ce', 'ce.accuracy', 'tri.loss_triplet', 'tri.num_anchors', 'tri.num_clamped'}
+    assert set(losses) == {'ce.loss_ce', 'ce.accuracy', 'tri.loss_triplet', 'tri.num_anchors', 'tri.num_clamped',
+                           'tri.share_flat'}
     assert net.eval()(torch.randn(2, 3, 64, 32))['feat'].shape == (2, 512)

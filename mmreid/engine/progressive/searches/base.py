@@ -1,5 +1,6 @@
 """What a search takes and gives."""
 
+import json
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -62,6 +63,23 @@ class HyperParameterSearch(ABC):
             raise ValueError(f'{type(self).__name__} cannot choose before a set was tried: cycle {history.cycle} has '
                              'no observation')
         return space.check(self._choose(space, history, _checked_seed(seed)))
+
+    def check(self, space: SearchSpace, num_trials: int) -> None:
+        """Make sure, before anything is trained, that the arguments suit what is searched.
+
+        Args:
+            space (SearchSpace): What is searched.
+            num_trials (int): Trials of a cycle.
+
+        Raises:
+            TypeError: If :meth:`settings` are not plain, or a value is of another type than its parameter.
+            ValueError: If the search cannot do with this space or this number of trials.
+        """
+        try:
+            json.dumps(self.settings())
+        except (TypeError, ValueError) as error:
+            raise TypeError(f'settings() of {type(self).__name__} must be plain values, fit for JSON, because a '
+                            f'resumed run compares them: {error}') from error
 
     def explain(self, space: SearchSpace, observations: Sequence[Observation], values: Mapping[str, Any],
                 cycle: Optional[int] = None) -> dict[str, float]:

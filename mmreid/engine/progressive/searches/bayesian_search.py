@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Optional, Union
 
 import numpy as np
@@ -10,7 +11,7 @@ from mmreid.registry import TASK_UTILS
 
 from ..space import SearchSpace, Values
 from .base import LISTED_POINTS, History, HyperParameterSearch, Observation
-from .gaussian_process import GaussianProcess, check_bandwidth, expected_improvement
+from .gaussian_process import BANDWIDTHS, GaussianProcess, expected_improvement
 
 EXPLOITS = ('expected_improvement', 'best')
 HISTORIES = ('cycle', 'all')
@@ -58,8 +59,8 @@ class BayesianSearch(HyperParameterSearch):
             one state of the network, which is another in each cycle. Defaults to ``'cycle'``.
         num_candidates (int): Points that are drawn for the maximum of the expected improvement; a space of no more
             points is listed instead. Defaults to 10000.
-        bandwidth (str | float | Sequence[float]): Of the kernel: ``'samples'``, ``'likelihood'`` or numbers in units of
-            the ranges, see :class:`GaussianProcess`. Defaults to ``'samples'``.
+        bandwidth (str | float | dict[str, float]): Of the kernel: ``'samples'``, ``'likelihood'``, a number in units of
+            the ranges, or one for each parameter by its name, see :class:`GaussianProcess`. Defaults to ``'samples'``.
         noise (float): Variance of the objective of one set, as a share of the variance of all objectives. Defaults
             to 1e-3.
 
@@ -81,7 +82,7 @@ class BayesianSearch(HyperParameterSearch):
     """
 
     def __init__(self, num_random: Optional[int] = None, exploit: str = 'expected_improvement', history: str = 'cycle',
-                 num_candidates: int = 10_000, bandwidth: Union[str, float, Sequence[float]] = 'samples',
+                 num_candidates: int = 10_000, bandwidth: Union[str, float, Mapping[str, float]] = 'samples',
                  noise: float = 1e-3) -> None:
         if num_random is not None:
             _check_count(num_random, 'num_random', 0)
@@ -89,22 +90,29 @@ class BayesianSearch(HyperParameterSearch):
         for name, value, known in (('exploit', exploit, EXPLOITS), ('history', history, HISTORIES)):
             if value not in known:
                 raise ValueError(f'{name} must be {" or ".join(map(repr, known))}, got {value!r}')
+        if not _is_number(noise):
+            raise TypeError(f'noise must be a number, got {noise!r}')
         if not 0 <= noise < np.inf:
             raise ValueError(f'noise must be a finite number that is not negative, got {noise}')
         self.num_random, self.exploit, self.history, self.num_candidates = num_random, exploit, history, num_candidates
-        check_bandwidth(bandwidth)
-        self.bandwidth = bandwidth if isinstance(bandwidth, (str, float, int)) else list(bandwidth)
-        self.noise = float(noise)
+        self.bandwidth, self.noise = _checked_bandwidth(bandwidth), float(noise)
 
     def settings(self) -> dict[str, Any]:
         """Type and arguments."""
         return dict(super().settings(), num_random=self.num_random, exploit=self.exploit, history=self.history,
                     num_candidates=self.num_candidates, bandwidth=self.bandwidth, noise=self.noise)
 
+    def check(self, space: SearchSpace, num_trials: int) -> None:
+        """Make sure that bandwidths by name are those of the parameters."""
+        super().check(space, num_trials)
+        if isinstance(self.bandwidth, dict) and set(self.bandwidth) != set(space.names):
+            raise ValueError(f'bandwidth by name must have one for each of {", ".join(space.names)}, got '
+                             f'{", ".join(self.bandwidth)}')
+
     def fit(self, space: SearchSpace, observations: Sequence[Observation],
             cycle: Optional[int] = None) -> Optional[Belief]:
         """What is believed after observations; None where no trial has an objective."""
-        return self._fit(History(space, observations, cycle))
+        return self._fit(space, History(space, observations, cycle))
 
     def explain(self, space: SearchSpace, observations: Sequence[Observation], values: Mapping[str, Any],
                 cycle: Optional[int] = None) -> dict[str, float]:
@@ -135,7 +143,7 @@ class BayesianSearch(HyperParameterSearch):
 
     def _most_promising(self, space: SearchSpace, history: History, seed: int) -> Values:
         """The new set with the largest expected improvement; a random one where nothing is known."""
-        belief = self._fit(history)
+        belief = self._fit(space, history)
         if belief is None:
             return history.draw_new(space, history.rng(seed))
         points = self._candidates(space, belief.points, history.rng(seed, 1))
@@ -151,7 +159,10 @@ class BayesianSearch(HyperParameterSearch):
             new = new if listed is None else _without(listed, tried)
         return new if len(new) else points
 
-    def _fit(self, history: History) -> Optional[Belief]:
+    def _fit(self, space: SearchSpace, history: History) -> Optional[Belief]:
+        bandwidth = self.bandwidth
+        if isinstance(bandwidth, dict):
+            bandwidth = [bandwidth[name] for name in space.names]
         rows = history.rows(self.history == 'all')
         best = history.best(rows)
         if best is None:
@@ -160,9 +171,9 @@ class BayesianSearch(HyperParameterSearch):
         failed = np.isnan(objectives) & ~pending
         objectives = np.where(failed, np.nanmax(objectives), objectives)
         if pending.any():
-            known = GaussianProcess(points[~pending], objectives[~pending], self.bandwidth, self.noise)
+            known = GaussianProcess(points[~pending], objectives[~pending], bandwidth, self.noise)
             objectives[pending] = known.predict(points[pending])[0]
-        process = GaussianProcess(points, objectives, self.bandwidth, self.noise)
+        process = GaussianProcess(points, objectives, bandwidth, self.noise)
         return Belief(process, float(history.objectives[best]), points)
 
 
@@ -176,3 +187,24 @@ def _check_count(value: Any, name: str, least: int) -> None:
         raise TypeError(f'{name} must be a whole number, got {value!r}')
     if value < least:
         raise ValueError(f'{name} must be at least {least}, got {value}')
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, (bool, np.bool_))
+
+
+def _checked_bandwidth(bandwidth: Any) -> Union[str, float, dict[str, float]]:
+    """A rule, a number, or numbers by name, plain."""
+    if isinstance(bandwidth, str):
+        if bandwidth not in BANDWIDTHS:
+            raise ValueError(f'bandwidth must be {", ".join(map(repr, BANDWIDTHS))}, a number, or a number for each '
+                             f'parameter by its name, got {bandwidth!r}')
+        return bandwidth
+    numbers = bandwidth if isinstance(bandwidth, Mapping) and bandwidth else dict(all=bandwidth)
+    for name, value in numbers.items():
+        if not isinstance(name, str) or not _is_number(value):
+            raise TypeError('bandwidth must be a number, or for several of them a dict by the names of the parameters, '
+                            f'such as dict(k=0.2, p=0.5), got {bandwidth!r}')
+        if not 0 < value < np.inf:
+            raise ValueError(f'bandwidths must be positive numbers, got {bandwidth!r}')
+    return {name: float(value) for name, value in numbers.items()} if numbers is bandwidth else float(bandwidth)

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Optional, Union
+from typing import Union
 
 import numpy as np
 from scipy.special import ndtr
@@ -114,9 +114,8 @@ def sample_bandwidths(points: np.ndarray) -> list[float]:
     return (spread * count ** (-1 / (dimensions + 4))).tolist()
 
 
-def check_bandwidth(bandwidth: Union[str, float, Sequence[float]],
-                    dimensions: Optional[int] = None) -> Union[str, list[float]]:
-    """The name of a rule, or a bandwidth for each dimension (a list of one where their number is not known yet).
+def check_bandwidth(bandwidth: Union[str, float, Sequence[float]], dimensions: int) -> Union[str, list[float]]:
+    """The name of a rule, or a bandwidth for each dimension.
 
     Raises:
         ValueError: If it is an unknown name, is not positive and finite, or there are not as many as dimensions.
@@ -129,9 +128,9 @@ def check_bandwidth(bandwidth: Union[str, float, Sequence[float]],
     found = np.atleast_1d(np.asarray(bandwidth, dtype=np.float64))
     if found.ndim != 1 or not (np.isfinite(found) & (found > 0)).all():
         raise ValueError(f'bandwidths must be positive numbers, got {bandwidth!r}')
-    if dimensions is not None and len(found) not in (1, dimensions):
+    if len(found) not in (1, dimensions):
         raise ValueError(f'bandwidth must be one number or {dimensions}, one for each parameter, got {len(found)}')
-    return found.tolist() * (dimensions if dimensions and len(found) == 1 else 1)
+    return found.tolist() * (dimensions if len(found) == 1 else 1)
 
 
 def _fit(points: np.ndarray, values: np.ndarray, bandwidths: Sequence[float], noise: float, likelihood: bool):

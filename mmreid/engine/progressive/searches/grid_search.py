@@ -14,13 +14,13 @@ from .base import History, HyperParameterSearch
 class GridSearch(HyperParameterSearch):
     """Tries the sets of a list one after another and exploits the best of those of the cycle.
 
-    Every cycle starts at the first set; one with more trials than sets starts over. A grid of ``k`` and ``p`` only is
-    a search in a space that has nothing else: what is not in the space stays as the config of the model has it.
-    Where all trials of a cycle failed, what is exploited is the set that would be the next.
+    Every cycle tries all of them, from the first on, so ``num_trials`` of the loop is their number. A grid of ``k`` and
+    ``p`` only is a search in a space that has nothing else: what is not in the space stays as the config of the model
+    has it. Where all trials of a cycle failed, what is exploited is the set that would be the next.
 
     Args:
-        values (dict[str, Sequence], optional): Numbers of each parameter; the sets are all combinations, the last
-            parameter changing fastest. Defaults to None.
+        values (dict[str, Sequence], optional): Numbers of each parameter; the sets are all combinations, by the names
+            of the parameters in the order of the alphabet, the last one changing fastest. Defaults to None.
         points (Sequence[dict], optional): Instead, the sets themselves. Defaults to None.
 
     Raises:
@@ -37,9 +37,12 @@ class GridSearch(HyperParameterSearch):
         if (values is None) == (points is None):
             raise ValueError('GridSearch needs either values=dict(k=[1, 4, 8], ...) or points=[dict(k=1, ...), ...]')
         if values is not None:
-            if not isinstance(values, Mapping) or not all(_is_list(item) for item in values.values()):
+            if not isinstance(values, Mapping) or not all(isinstance(name, str) and _is_list(item)
+                                                          for name, item in values.items()):
                 raise TypeError(f'values must be a dict of lists of numbers, got {values!r}')
-            points = [dict(zip(values, numbers)) for numbers in itertools.product(*values.values())] if values else []
+            names = sorted(values)  # not in the order of the dict, which a config that was written to a file loses
+            points = [dict(zip(names, numbers)) for numbers in itertools.product(*(values[name] for name in names))
+                      ] if values else []
         elif not _is_list(points) or not all(isinstance(point, Mapping) for point in points):
             raise TypeError(f'points must be a list of dicts, got {points!r}')
         if not points:
@@ -54,9 +57,22 @@ class GridSearch(HyperParameterSearch):
         """Type and sets."""
         return dict(super().settings(), points=self.points)
 
+    def check(self, space: SearchSpace, num_trials: int) -> None:
+        """Make sure that all sets are of the space, and that a cycle tries each of them once."""
+        super().check(space, num_trials)
+        for number, point in enumerate(self.points, 1):
+            try:
+                space.check(point)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f'set {number} of {len(self)} of GridSearch is not of the search space: {error}'
+                                  ) from error
+        if num_trials != len(self):
+            happens = 'some would never be tried' if num_trials < len(self) else 'the first would be tried again'
+            raise ValueError(f'GridSearch has {len(self)} sets and a cycle num_trials={num_trials} trials, so {happens}'
+                             f': set num_trials={len(self)}, or give {num_trials} sets')
+
     def _suggest(self, space: SearchSpace, history: History, seed: int) -> Values:
-        # All are checked before the first is tried: a mistake in the last must not wait for hours.
-        return [space.check(point) for point in self.points][history.trial % len(self.points)]
+        return space.check(self.points[history.trial % len(self)])
 
     def _choose(self, space: SearchSpace, history: History, seed: int) -> Values:
         best = history.best(history.rows_of_cycle)
