@@ -34,7 +34,8 @@ LABELLED = {'train_dataloader.dataset': dict(PEOPLE, num_train_pids=16),
             'train_dataloader.sampler': dict(num_pids=6, num_instances=4), 'param_scheduler': None}
 HEAD = {'model.heads.ae': dict(in_channels=128, id_channels=8, nuisance_channels=4, hidden_channels=16)}
 UNLABELLED = {**HEAD, 'train_dataloader.dataset.dataset': dict(PEOPLE, num_train_pids=20)}
-NEW = {'custom_hooks.1.phases.1.begin': 1, 'param_scheduler.milestones': [1]}
+NEW = {'custom_hooks.1.phases.1.begin': 1,  # the rates of the full schedule
+       'param_scheduler': dict(_delete_=True, type='MultiStepLR', by_epoch=True, milestones=[1], gamma=0.1)}
 OFTEN = {'default_hooks.checkpoint': dict(by_epoch=False, interval=1, max_keep_ckpts=-1)}
 STAGES = dict(embedding=LABELLED, autoencoder={**LABELLED, **HEAD}, target=UNLABELLED)
 #: The classifier of drawn pedestrians that small recipes begin with.

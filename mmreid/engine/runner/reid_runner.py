@@ -51,10 +51,13 @@ class ReIDRunner(Runner):
     * data loaders have a generator of their own, so that validating does not change what training draws;
     * with ``load_parts=('backbone', 'neck')`` in the config, a training takes only these parts of the network from
       ``load_from``, and everything else starts new; testing and resuming load everything;
+    * runners of one process that begin in the same second have logs and histories of their own;
     * it runs distributed on CPUs (gloo) as well as on GPUs;
     * ``env_cfg`` may have ``keep_freed_memory_mb`` (see :func:`mmreid.utils.allocator.keep_freed_memory`).
     """
 
+    #: How many runners of this process began in a second.
+    _begun: Dict[str, int] = {}
     _pending_rank_state: Optional[Dict[str, Any]] = None
     _training_begun: bool = False
     #: Weights that were taken from the checkpoint.
@@ -73,6 +76,10 @@ class ReIDRunner(Runner):
             # mmengine selects a CUDA device before it starts a process group.
             torch.distributed.init_process_group(backend='gloo')
         super().setup_env(env_cfg)
+        # mmengine names the logger and the message hub by the second: two runners would write into those of the first.
+        begun = self._begun[self._timestamp] = self._begun.get(self._timestamp, 0) + 1
+        if begun > 1:
+            self._timestamp += f'_{begun}'
 
     def build_model(self, model: Union[nn.Module, Dict]) -> nn.Module:
         """Build the model after the number of classes is known."""
