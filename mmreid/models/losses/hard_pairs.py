@@ -81,12 +81,15 @@ def batch_hard(dist: torch.Tensor,
 def _ranked(dist: torch.Tensor, among: torch.Tensor, number: torch.Tensor, rank: int, largest: bool) -> torch.Tensor:
     """The distance of this rank in every row, or the last there is; an infinity where there is none."""
     last = -math.inf if largest else math.inf
-    others = ~among
-    if rank > 1:  # what comes before it is left out, too: the value itself is found as in rank 1
-        with torch.no_grad():
-            kept = dist.masked_fill(others, last)
-            ordered = kept.topk(min(rank, kept.shape[1]), largest=largest).values
-            limit = ordered.gather(1, number.clamp(1, ordered.shape[1])[:, None] - 1)
-            others |= kept > limit if largest else kept < limit
-    kept = dist.masked_fill(others, last)
-    return kept.amax(1) if largest else kept.amin(1)
+    if rank == 1:
+        kept = dist.masked_fill(~among, last)
+        return kept.amax(1) if largest else kept.amin(1)
+    with torch.no_grad():
+        kept = dist.masked_fill(~among, last)
+        ordered = kept.topk(min(rank, kept.shape[1]), largest=largest).values
+        limit = ordered.gather(1, number.clamp(1, ordered.shape[1])[:, None] - 1)
+        share = (kept == limit).to(dist.dtype)
+        share /= share.sum(1, keepdim=True)
+        # What the weighted mean of equal numbers may miss by rounding; nothing is at an infinity.
+        exact = limit[:, 0] - (dist * share).sum(1)
+    return (dist * share).sum(1) + exact
