@@ -1,15 +1,12 @@
 """kill -9 while checkpoints are being written."""
 
 import random
-import signal
-import subprocess
-import sys
 import textwrap
-import time
 
 import pytest
 
 from mmreid.utils.checkpoint import read_checkpoint, resumable_checkpoints, verify_checkpoint
+from tests.test_engine.killing import killed_training
 from tests.test_engine.toy import toy_runner
 from tests.test_utils.test_checkpoint import same
 
@@ -29,26 +26,16 @@ PROGRAM = textwrap.dedent('''
 ''')
 
 
-def killed_training(work_dir, draw) -> None:
-    """Start (or resume) a training and kill it at a random moment after its next checkpoint."""
-    before = {path.name for path in work_dir.glob('*.pth')} if work_dir.exists() else set()
-    process = subprocess.Popen([sys.executable, '-c', PROGRAM, str(work_dir)], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not {path.name for path in work_dir.glob('*.pth')} - before:
-        assert process.poll() is None, f'the training ended by itself ({process.returncode})'
-        assert time.monotonic() < deadline, 'no checkpoint after two minutes'
-        time.sleep(0.005)
-    time.sleep(draw.uniform(0, 0.15))
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+def checkpoints(work_dir) -> set[str]:
+    """Names of the files that are there."""
+    return {path.name for path in work_dir.glob('*.pth')} if work_dir.exists() else set()
 
 
 @pytest.mark.parametrize('kills', [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_and_resumed(tmp_path, kills):
     draw, work_dir, last_step = random.Random(kills), tmp_path / 'killed', 0
     for _ in range(kills):
-        killed_training(work_dir, draw)
+        killed_training(PROGRAM, work_dir, draw, 0.15, checkpoints, lambda before, now: bool(now - before))
         found = resumable_checkpoints(work_dir)
         for path in found:  # a file under its final name is always whole
             verify_checkpoint(path)

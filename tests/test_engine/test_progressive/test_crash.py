@@ -1,16 +1,13 @@
 """kill -9 in exploration and in exploitation."""
 
 import random
-import signal
-import subprocess
-import sys
 import textwrap
-import time
 
 import pytest
 
 from mmreid.engine.progressive.record import ProgressiveRecord
 from mmreid.utils.checkpoint import resumable_checkpoints, verify_checkpoint
+from tests.test_engine.killing import killed_training
 from tests.test_engine.test_progressive.toy import content, lines_of, runner_of
 from tests.test_utils.test_checkpoint import same
 
@@ -32,21 +29,6 @@ def progress(work_dir):
     return len(ProgressiveRecord(work_dir).trials), names
 
 
-def killed_training(work_dir, draw) -> None:
-    """Start (or resume) a training and kill it at a random moment after something was finished."""
-    before = progress(work_dir)
-    process = subprocess.Popen([sys.executable, '-c', PROGRAM, str(work_dir)], stdout=subprocess.DEVNULL,
-                               stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while progress(work_dir) == before:
-        assert process.poll() is None, f'the training ended by itself ({process.returncode})'
-        assert time.monotonic() < deadline, 'nothing was finished in two minutes'
-        time.sleep(0.005)
-    time.sleep(draw.uniform(0, 0.6))
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-
-
 @pytest.mark.parametrize('kills', [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_and_resumed(tmp_path, kills):
     draw, work_dir = random.Random(kills), tmp_path / 'killed'
@@ -54,7 +36,7 @@ def test_killed_at_random_moments_and_resumed(tmp_path, kills):
     expected = ProgressiveRecord(tmp_path / 'whole')
     for _ in range(kills):
         before = lines_of(ProgressiveRecord(work_dir).trials)
-        killed_training(work_dir, draw)
+        killed_training(PROGRAM, work_dir, draw, 0.6, progress)
         found = lines_of(ProgressiveRecord(work_dir).trials)
         assert found == lines_of(expected.trials)[:len(found)] and len(found) >= len(before)
         assert resumable_checkpoints(work_dir)

@@ -41,9 +41,9 @@ class BayesianSearch(HyperParameterSearch):
     """Bayesian optimisation of *Progressive Learning Algorithm for Efficient Person Re-Identification*, section 3.3.
 
     The objective of trials is taken for a Gaussian process (Eq. 6). Points are drawn evenly, and that with the largest
-    expected improvement (Eq. 7, 8) over the lowest so far is the next. As Algorithm 1 is written, all trials of a cycle
-    are drawn at random and the process serves to choose what is exploited: a set that is new, not one of those that
-    were tried. With ``num_random``, trials after these are guided, too.
+    expected improvement (Eq. 7, 8) over the lowest so far is the next. As in Algorithm 1, all trials of a cycle are
+    drawn at random (but anew in each cycle) and the process serves to choose what is exploited: a set that is new, not
+    one of those that were tried. With ``num_random``, trials after these are guided, too.
 
     Integer parameters are whole numbers wherever the process is asked or taught, so a point that is proposed is the one
     that was judged, and points that were tried are not proposed while there are others. A trial that failed (see
