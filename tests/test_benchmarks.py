@@ -1,5 +1,6 @@
 """The benchmark of MGN+PTL runs and prints what it says; no number is judged."""
 
+import math
 import re
 from pathlib import Path
 
@@ -13,11 +14,15 @@ def test_mgn_ptl():
                     '--iters', 1, '--warmup', 0, '--num-classes', 2)
     assert done.returncode == 0, done.stderr
     assert 'batch 8 of 96 x 32, 2 identities, float32, channels-last' in done.stdout
-    rows = dict(re.findall(r'^(training step, ms|resident set, MiB) +([\d. ]+)$', done.stdout, flags=re.M))
+    rows = dict(re.findall(r'^(training step, ms|resident set, MiB) +([\d. ]+|[\d. ]+nan)$', done.stdout, flags=re.M))
     assert len(rows) == 2
-    for row in rows.values():
+    for name, row in rows.items():
         mgn, ptl, ratio = map(float, row.split())
-        assert mgn > 0 and abs(ptl / mgn - ratio) < 0.01 * ratio
+        if name.startswith('resident') and mgn == 0:  # loading has needed more than so small a step
+            assert math.isnan(ratio)
+        else:
+            # both are printed with one digit, and the ratio of times is a median of ratios
+            assert mgn > 0 and abs(ptl / mgn - ratio) < 0.01 * ratio + 0.06 * (1 + ratio) / mgn
 
 
 def test_extraction():

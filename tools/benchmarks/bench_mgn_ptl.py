@@ -11,6 +11,7 @@ in a process of its own for each. Medians and ratios are printed.
 """
 
 import argparse
+import math
 import multiprocessing
 import statistics
 from pathlib import Path
@@ -79,7 +80,8 @@ def main() -> None:
     mgn, ptl = step_times(args)
     rows = {'training step, ms': (statistics.median(mgn), statistics.median(ptl),
                                   statistics.median(b / a for a, b in zip(mgn, ptl, strict=True)))}
-    rows.update({kind: (peaks[0][kind], peaks[1][kind], peaks[1][kind] / peaks[0][kind]) for kind in peaks[0]})
+    for kind, base in peaks[0].items():  # a tiny batch may need no more than what loading has needed
+        rows[kind] = base, peaks[1][kind], peaks[1][kind] / base if base else math.nan
 
     print(f'ResNet-{args.depth}, batch {args.batch_size} of {args.shape[0]} x {args.shape[1]}, {args.num_classes} '
           f'identities, {"bfloat16 autocast" if args.bf16 else "float32"}, '
