@@ -9,9 +9,4 @@ _base_ = [
 
 model = dict(heads=dict(_delete_=True, tri={{_base_.model.heads.tri}}))
 # The weight of the only loss is not searched: Adam does not see it, and 0 would train nothing.
-train_cfg = dict(
-    space=dict(
-        _delete_=True,
-        margin={{_base_.train_cfg.space.margin}},
-        k={{_base_.train_cfg.space.k}},
-        p={{_base_.train_cfg.space.p}}))
+train_cfg = dict(space=dict(loss_weight=None))

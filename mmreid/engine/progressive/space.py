@@ -95,8 +95,8 @@ class SearchSpace:
     numbers before integers, each by name. For those of PLA this is the order of the paper, lambda, m, k, p.
 
     Args:
-        parameters (dict[str, dict]): By name ``dict(target=..., low=..., high=..., integer=False)``, see
-            :class:`Parameter`.
+        parameters (dict[str, dict | None]): By name ``dict(target=..., low=..., high=..., integer=False)``, see
+            :class:`Parameter`. None leaves a parameter out, as a config does with one of its base.
 
     Raises:
         TypeError: If ``parameters`` is not such a dict.
@@ -116,6 +116,7 @@ class SearchSpace:
         if not isinstance(parameters, Mapping):
             raise TypeError('a search space is a dict of parameters: k=dict(target=..., low=1, high=8, integer=True), '
                             f'got {type(parameters).__name__}')
+        parameters = {name: settings for name, settings in parameters.items() if settings is not None}
         if not parameters:
             raise ValueError('a search space needs at least one parameter, got none')
         self.parameters = tuple(sorted((_parameter(name, settings) for name, settings in parameters.items()),

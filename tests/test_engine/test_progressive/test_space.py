@@ -256,3 +256,11 @@ def test_values_that_cannot_be(values, error, words):
 def test_points_that_cannot_be(point):
     with pytest.raises(ValueError, match='2 numbers from 0 to 1'):
         ranks_space().denormalise(point)
+
+
+def test_a_parameter_of_a_base_is_left_out():
+    given = paper_space().settings()
+    space = SearchSpace({**given, 'loss_weight': None})
+    assert space.settings() == {name: given[name] for name in ('margin', 'k', 'p')}
+    with pytest.raises(ValueError, match='at least one parameter'):
+        SearchSpace(dict(loss_weight=None))
