@@ -146,9 +146,8 @@ def test_optimizer(name):
     """Section 4.2 and Eq. 10, in every cycle anew."""
     cfg = config(name)
     options = dict(cfg.optim_wrapper.optimizer)
-    full = name.startswith('resnet50')
-    assert options.pop('type') == 'Adam' and options == dict(lr=3e-4 if full else 1e-3, betas=(0.9, 0.999))
-    hold, period = (150, 300) if full else (2, 4)
+    assert options.pop('type') == 'Adam' and options == dict(lr=3e-4, betas=(0.9, 0.999))
+    hold, period = (150, 300) if name.startswith('resnet50') else (4, 6)
     assert cfg.train_cfg.get('exploit_epochs', period) == period
     optimizer = OptimWrapper(torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], **options))
     schedulers = [PARAM_SCHEDULERS.build(dict(item, optimizer=optimizer)) for item in cfg.param_scheduler]
@@ -163,7 +162,7 @@ def test_optimizer(name):
 
 
 @pytest.mark.parametrize('net, firsts', [('resnet50', {8: 0, 7: 300, 2: 1800, 1: 2100}),
-                                         ('resnet18', {4: 0, 2: 4, 1: 8})])
+                                         ('resnet18', {4: 0, 2: 6, 1: 12})])
 def test_schedule_by_hand(net, firsts):
     """k from K down to 1, another in each cycle."""
     cfg = config(f'{net}_market_schedule')

@@ -5,5 +5,5 @@ _base_ = './resnet18_market_composite.py'
 custom_hooks = [
     dict(
         type='HyperParameterScheduleHook',
-        schedules=dict(k=dict(target='heads.tri.loss_module.k', values=[(0, 4), (4, 2), (8, 1)]))),
+        schedules=dict(k=dict(target='heads.tri.loss_module.k', values=[(0, 4), (6, 2), (12, 1)]))),
 ]

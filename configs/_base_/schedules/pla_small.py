@@ -1,4 +1,4 @@
-"""PLA on a CPU: 2 epochs with each of 4 sets of hyper-parameters, 4 with the chosen one, three times.
+"""PLA on a CPU: 2 epochs with each of 4 sets of hyper-parameters, 6 with the chosen one, three times.
 
 k and p go up to the images and the identities of a batch, as in the paper.
 """
@@ -9,11 +9,11 @@ _loss = 'heads.tri.loss_module'
 train_cfg = dict(
     _delete_=True,
     type='ProgressiveLearningLoop',
-    max_epochs=12,
-    val_interval=12,
+    max_epochs=18,
+    val_interval=18,
     num_trials=4,
     explore_epochs=2,
-    exploit_epochs=4,
+    exploit_epochs=6,
     expected_drop=0.15,
     search=dict(type='BayesianSearch'),
     space=dict(
