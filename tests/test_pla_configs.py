@@ -101,7 +101,7 @@ def test_search(name):
         assert len(search) == loop.num_trials
     assert space.check(search.suggest(space, [], 0))
     paper = dict(max_epochs=3000, num_trials=8, explore_epochs=20, exploit_epochs=300, expected_drop=.15)
-    small = dict(max_epochs=12, num_trials=4, explore_epochs=2, exploit_epochs=4, expected_drop=.15)
+    small = dict(max_epochs=18, num_trials=4, explore_epochs=2, exploit_epochs=6, expected_drop=.15)
     assert {key: loop[key] for key in paper} == (paper if net == 'resnet50' else small)
 
 
