@@ -82,9 +82,10 @@ def test_hand_counted_network(monkeypatch, capsys, tmp_path, config):
     file = tmp_path / 'new' / 'costs.json'
     out = run(monkeypatch, capsys, config, '--shape', 64, 32, '--num-classes', 7, '--no-speed', '--json', file)
     written = json.loads(file.read_text())
-    assert set(written) == {'environment', 'shape', 'models'} and written['shape'] == [64, 32]
+    assert set(written) == {'environment', 'models'}
     model, = written['models']
-    assert set(model) == {'config', 'params', 'mult_adds', 'parts', 'weights_bytes', 'paper', 'batches'}
+    assert model['shape'] == [64, 32]
+    assert set(model) == {'config', 'shape', 'params', 'mult_adds', 'parts', 'weights_bytes', 'paper', 'batches'}
     assert {part['name']: (part['params'], part['mult_adds']) for part in model['parts']} == {
         'backbone': (PARAMS['backbone'], MULT_ADDS['backbone']), 'neck': (PARAMS['neck'], MULT_ADDS['neck']),
         'head id': (PARAMS['head'], MULT_ADDS['head']), 'head metric': (0, 0)}
@@ -94,6 +95,19 @@ def test_hand_counted_network(monkeypatch, capsys, tmp_path, config):
     assert model['weights_bytes'] == 4 * (PARAMS['backbone'] + PARAMS['neck'] + 5)  # 5: the buffer of the neck
     assert model['batches'] == [] and model['paper'] is None
     assert table_rows(out)['backbone'] == ['0.00', '0.001'] and 'images/s' not in out
+
+
+@pytest.mark.parametrize('scale, expected', [((32, 96), [96, 32]), (48, [48, 48]), (None, [256, 128])])
+def test_size_of_the_test_pipeline(monkeypatch, capsys, tmp_path, config, scale, expected):
+    """Scales are (width, height); the others do not have the size of the images."""
+    steps = [dict(type='LoadImage'), dict(type='mmreid.Resize', scale=scale)][:1 if scale is None else 2]
+    with config.open('a') as file:
+        file.write(f'\ntest_dataloader = dict(dataset=dict(pipeline={steps!r}))\n')
+    out = run(monkeypatch, capsys, config, '--no-speed', '--json', tmp_path / 'costs.json')
+    model, = json.loads((tmp_path / 'costs.json').read_text())['models']
+    assert model['shape'] == expected and f'one image of {expected[0]} x {expected[1]}' in out
+    pixels = expected[0] * expected[1] / (64 * 32)
+    assert model['mult_adds']['features'] == MULT_ADDS['backbone'] * pixels + MULT_ADDS['neck']
 
 
 def test_measured_batches(monkeypatch, capsys, tmp_path, config):

@@ -27,8 +27,7 @@ from typing import Any, Optional
 
 import torch
 import yaml
-from get_flops import MEMORY, _positive, build_model, count, measure, memory_in_new_process, read_config
-from mmengine.config import Config
+from get_flops import MEMORY, _positive, build_model, count, input_shape, measure, memory_in_new_process, read_config
 
 from mmreid.evaluation.tables import text_table
 from mmreid.utils.command_line import check_device, check_output, plain_errors, say
@@ -183,25 +182,17 @@ def _plain_name(dataset: str) -> str:
 # ---- costs ------------------------------------------------------------------
 
 
-def input_shape(cfg: Config, path: str) -> tuple[int, int]:
-    """Height and width of the images that a config tests with.
+def row_of(name: str, path: str, args: argparse.Namespace) -> dict[str, Any]:
+    """Costs of a config.
 
     Raises:
-        ValueError: If its test pipeline has no ``Resize``.
+        ValueError: If neither the command line nor a test pipeline tells the size of the images.
     """
-    pipeline = ((cfg.get('test_dataloader') or {}).get('dataset') or {}).get('pipeline') or ()
-    scales = [step['scale'] for step in pipeline if step['type'].rpartition('.')[2] == 'Resize' and 'scale' in step]
-    if not scales:
+    cfg = read_config(path, None)
+    shape = tuple(args.shape or input_shape(cfg) or ())
+    if not shape:
         raise ValueError(f'the test pipeline of {path} has no Resize with a scale that would tell the size of its '
                          'images; name it with --shape H W')
-    width, height = (scales[-1], scales[-1]) if isinstance(scales[-1], int) else scales[-1]
-    return height, width
-
-
-def row_of(name: str, path: str, args: argparse.Namespace) -> dict[str, Any]:
-    """Costs of a config."""
-    cfg = read_config(path, None)
-    shape = tuple(args.shape or input_shape(cfg, path))
     args = argparse.Namespace(**{**vars(args), 'shape': list(shape)})
     model = build_model(cfg, args.num_classes)
     counted = count(model, shape)

@@ -53,6 +53,8 @@ MEMORY = {
 }
 #: Parts of a model that play no part when features are extracted from a normalised batch.
 UNUSED = ('heads.', 'data_preprocessor.')
+#: Height and width of images where a config does not tell.
+SHAPE = (256, 128)
 #: Passes before the first one that is timed.
 WARM_UP = 2
 #: glibc hands every larger block back to the system when it is freed, so that the resident set is what is in use.
@@ -63,7 +65,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('configs', nargs='+', metavar='CONFIG', help='config file, also one of configs/_base_/models')
-    parser.add_argument('--shape', type=_positive, nargs=2, default=[256, 128], metavar=('H', 'W'), help='input size')
+    parser.add_argument('--shape', type=_positive, nargs=2, metavar=('H', 'W'), help='input size of all (default: that '
+                        f'of the test pipeline of each; where there is none, {SHAPE[0]} x {SHAPE[1]})')
     parser.add_argument('--num-classes', type=_positive, default=751, help='where the config leaves it to the dataset')
     parser.add_argument('--batch-sizes', type=_positive, nargs='+', default=[1, 64], metavar='N',
                         help='batches to measure (default: 1 64)')
@@ -102,6 +105,16 @@ def read_config(path: str, options: dict | None) -> Config:
     if 'model' not in cfg:
         sys.exit(f'{path} has no model; configs are under configs/<method>/ and configs/_base_/models/.')
     return cfg
+
+
+def input_shape(cfg: Config) -> tuple[int, int] | None:
+    """Height and width of the images that a config tests with; None if its test pipeline has no ``Resize``."""
+    pipeline = ((cfg.get('test_dataloader') or {}).get('dataset') or {}).get('pipeline') or ()
+    scales = [step['scale'] for step in pipeline if step['type'].rpartition('.')[2] == 'Resize' and 'scale' in step]
+    if not scales:
+        return None
+    width, height = (scales[-1], scales[-1]) if isinstance(scales[-1], int) else scales[-1]
+    return height, width
 
 
 def build_model(cfg: Config, num_classes: int) -> nn.Module:
@@ -249,8 +262,10 @@ def answer_memory_request(path: str, batch_size: int, shape: list[int], num_clas
 def costs(path: str, args: argparse.Namespace) -> dict[str, Any]:
     """Everything about the model of one config."""
     cfg = read_config(path, args.cfg_options)
+    shape = tuple(args.shape or input_shape(cfg) or SHAPE)
+    args = argparse.Namespace(**{**vars(args), 'shape': list(shape)})
     model = build_model(cfg, args.num_classes)
-    result = dict(config=path, **count(model, args.shape), paper=_paper(cfg), batches=[])
+    result = dict(config=path, shape=list(shape), **count(model, shape), paper=_paper(cfg), batches=[])
     if not args.no_speed:
         torch.backends.cudnn.benchmark = bool((cfg.get('env_cfg') or {}).get('cudnn_benchmark'))
         model = model.to(args.device)
@@ -319,7 +334,7 @@ def _processor() -> str:
 def report(results: list[dict[str, Any]], args: argparse.Namespace) -> None:
     """Print the tables."""
     for cost in results:
-        print(f'{cost["config"]}, one image of {args.shape[0]} x {args.shape[1]}\n{part_table(cost)}')
+        print(f'{cost["config"]}, one image of {cost["shape"][0]} x {cost["shape"][1]}\n{part_table(cost)}')
         if cost['paper']:
             print(f'PTL, Table 1: {cost["paper"]["name"]} has {cost["paper"]["params"] // 10**6} M parameters.\n'
                   f'{REMARK}')
@@ -343,8 +358,7 @@ def main() -> None:
     report(results, args)
     if args.json:
         Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(dict(environment=environment(args), shape=args.shape, models=results),
-                                              indent=2))
+        Path(args.json).write_text(json.dumps(dict(environment=environment(args), models=results), indent=2))
 
 
 if __name__ == '__main__':
