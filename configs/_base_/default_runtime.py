@@ -19,7 +19,8 @@ default_hooks = dict(
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
+    # Seconds that processes wait for each other: some work, such as clustering and ranking, only the first one does.
+    dist_cfg=dict(backend='nccl', timeout=7200),
     # CPU only: MiB of freed activations that the process keeps for its next step. 0 leaves the allocator alone.
     keep_freed_memory_mb=1024)
 

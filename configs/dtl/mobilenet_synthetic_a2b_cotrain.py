@@ -1,4 +1,4 @@
-"""DTL co-training between the synthetic domains with half of MobileNet, from the source of the small EmbAE trainings."""
+"""DTL co-training between synthetic domains with half of MobileNet, from the source of the small EmbAE trainings."""
 
 _base_ = './resnet18_synthetic_a2b_cotrain.py'
 

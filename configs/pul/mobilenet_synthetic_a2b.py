@@ -1,4 +1,4 @@
-"""PUL between the synthetic domains with half of MobileNet, from the source of the small EmbAE trainings."""
+"""PUL between synthetic domains with half of MobileNet, from the source of the small EmbAE trainings."""
 
 _base_ = './resnet18_synthetic_a2b.py'
 

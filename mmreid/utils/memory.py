@@ -18,7 +18,8 @@ def available_bytes(device: Union[str, torch.device] = 'cpu') -> int:
     control group of the process leave."""
     device = torch.device(device)
     if device.type == 'cuda':
-        free = torch.cuda.mem_get_info(device)[0]
+        # torch 2.4 wants a number here.
+        free = torch.cuda.mem_get_info(torch.cuda.current_device() if device.index is None else device.index)[0]
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     limits = [_meminfo('MemAvailable'), *map(_group_leaves, _control_groups())]
     known = [limit for limit in limits if limit is not None]
@@ -88,7 +89,8 @@ class Measurement:
 
     def __init__(self, device: Union[str, torch.device] = 'cpu') -> None:
         self._device, self._peak = torch.device(device), 0
-        self._start, self._before = time.perf_counter(), _reset_peak(self._device)
+        self._before = _reset_peak(self._device)  # waits for the device, whose work so far is no part of this
+        self._start = time.perf_counter()
 
     def sample(self) -> None:
         """Take note of the peak so far, which others (a log of CUDA memory, say) may reset."""

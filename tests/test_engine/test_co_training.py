@@ -9,13 +9,15 @@ import torch
 from mmengine.config import ConfigDict
 
 from mmreid.engine.hooks import CoTrainingHook, PseudoLabelError, PseudoLabelHook
+from mmreid.engine.recipes.evaluation import StageEvaluation
+from mmreid.engine.recipes.training import StageTraining
 from mmreid.pseudo_labels import PseudoLabeller, PseudoLabels, anchor_labels
 from mmreid.pseudo_labels.dictionary import read_dictionary
 from mmreid.registry import TASK_UTILS
 from mmreid.utils.checkpoint import read_checkpoint
 from tests.test_engine.test_phase_hook import WeightWitness, changed
 from tests.test_engine.test_pseudo_labels import Interrupted, hook_of, options
-from tests.test_engine.toy import toy_runner
+from tests.test_engine.toy import toy_config, toy_runner
 from tests.test_utils.test_checkpoint import same
 
 DICTIONARY = dict(type='GraphDictionary', num_atoms=4, weight=.5)
@@ -79,6 +81,25 @@ def check_evaluation_of_codes(folder, noted):
     assert 'market1501/mAP' in metrics and metrics == {
         key.removeprefix('codes/'): value for key, value in noted.items() if key.startswith('codes/')}
     assert metrics != {key: value for key, value in noted.items() if not key.startswith('codes/')}
+
+
+def test_a_stage_is_evaluated_by_its_codes(tmp_path):
+    """From its checkpoint, as the training itself has evaluated; where the dictionary is that of other weights, not."""
+    given = rounds(default_hooks__checkpoint__max_keep_ckpts=-1)
+    given['default_hooks__rounds'] = given.pop('custom_hooks')[0]
+    cfg = toy_config(tmp_path / 'stage', **given)
+    with StageTraining(cfg, 'last') as training:
+        training.run()
+    found = {}
+    for epoch in (2, 3, 4):
+        with StageEvaluation(cfg, tmp_path / 'stage' / f'epoch_{epoch}.pth') as evaluation:
+            found[epoch] = evaluation.run()
+    assert found[4] == training.metrics and any(key.startswith('codes/') for key in found[4])
+    assert found[2] == records_of(tmp_path / 'stage')[0]['metrics'] != found[4]
+    assert found[3] and not any(key.startswith('codes/') for key in found[3])  # inside a round
+    (tmp_path / 'stage' / 'dictionary_round_2.npz').unlink()
+    with StageEvaluation(cfg, tmp_path / 'stage' / 'epoch_4.pth') as evaluation:
+        assert evaluation.run() == {key: value for key, value in found[4].items() if not key.startswith('codes/')}
 
 
 @pytest.mark.parametrize('stop', [8, -2])
@@ -209,13 +230,13 @@ def test_wrong_labellers_and_images(tmp_path):
         toy_runner(tmp_path / 'c', **rounds(dict(DICTIONARY, anchor=5))).train()
 
 
-def test_codes_are_evaluated_in_a_training_only(tmp_path):
-    """Other weights, and an epoch that is 0 because nobody has trained, beside dictionaries of another training."""
+def test_codes_outside_of_a_training(tmp_path):
+    """By the dictionary beside the checkpoint; after a training, of whose end nothing was loaded, not."""
     toy_runner(tmp_path, **rounds(epochs=2)).train()
     before = records_of(tmp_path)
     runner = toy_runner(tmp_path, load_from=str(tmp_path / 'round_1.pth'), **rounds(epochs=2))
     runner.load_or_resume()
-    assert set(runner.val()) == {key for key in before[0]['metrics'] if not key.startswith('codes/')}
+    assert runner.val() == before[0]['metrics']
     assert not runner._train_loop.__class__.__name__.endswith('TrainLoop'), 'nothing of the training is built'
     trained = toy_runner(tmp_path / 'other', **rounds(epochs=2))
     trained.train()

@@ -10,6 +10,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 
 from mmreid.evaluation import ReIDMetric, evaluate_ranking
+from mmreid.evaluation.metrics import feature_metric
 from mmreid.evaluation.tables import text_table
 from mmreid.registry import METRICS
 from mmreid.structures import ReIDDataSample
@@ -258,3 +259,20 @@ def test_two_processes(tmp_path, case):
         assert NUM_SAMPLES % 2 == 1
         expected = evaluate(ReIDMetric(protocols=('market1501', 'nd')), make_samples())
         assert outcomes == [expected, expected]
+
+
+def test_rows_are_exchanged_on_the_device_of_the_group(monkeypatch):
+    """A group of NCCL has no way for tensors of the CPU; "meta" stands for its device here."""
+    devices = []
+
+    def gather(piece):
+        devices.append(piece.device.type)
+        return [torch.full(piece.shape, number, dtype=piece.dtype) for number in (1, 2)]
+
+    monkeypatch.setattr(feature_metric, 'all_gather', lambda shape: [shape, shape + torch.tensor([2, 0])])
+    monkeypatch.setattr(feature_metric, 'gather', gather)
+    monkeypatch.setattr(feature_metric, 'get_comm_device', lambda: torch.device('meta'))
+    feats, ids = feature_metric.gather_rows(torch.zeros(3, 4), torch.zeros(3, 4, dtype=torch.int64))
+    assert devices == ['meta', 'meta'] and feats.device.type == ids.device.type == 'cpu'
+    expected = torch.tensor([[1.]] * 3 + [[2.]] * 5).expand(8, 4)
+    assert torch.equal(feats, expected) and torch.equal(ids, expected.long())

@@ -82,7 +82,9 @@ def timed(function: Any, repeats: int, device: str) -> tuple[Any, str]:
 def main(argv=None) -> None:
     """Measure and print."""
     args = parse_args(argv)
-    where = torch.cuda.get_device_name() if args.device != 'cpu' else platform.processor() or platform.machine()
+    where = platform.processor() or platform.machine()
+    if args.device != 'cpu':
+        where = torch.cuda.get_device_name(args.device)
     print(f'{where}; numpy {np.__version__}, scipy {scipy.__version__}, torch {torch.__version__} '
           f'({torch.get_num_threads()} threads), Python {platform.python_version()}')
     feats, camids = make_features(args)

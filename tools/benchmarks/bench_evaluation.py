@@ -170,7 +170,7 @@ def scale(args: argparse.Namespace) -> None:
 def machine(device: str) -> str:
     """Processor or accelerator, and versions."""
     if device != 'cpu':
-        name = torch.cuda.get_device_name()
+        name = torch.cuda.get_device_name(device)
     else:
         lines = Path('/proc/cpuinfo').read_text().splitlines() if Path('/proc/cpuinfo').exists() else []
         names = [line.split(':', 1)[1].strip() for line in lines if line.startswith('model name')]

@@ -81,7 +81,9 @@ def what_was_found(result: Any, pids: np.ndarray) -> str:
 def main() -> None:
     """Measure and print."""
     args = parse_args()
-    where = torch.cuda.get_device_name() if args.device != 'cpu' else platform.processor() or platform.machine()
+    where = platform.processor() or platform.machine()
+    if args.device != 'cpu':
+        where = torch.cuda.get_device_name(args.device)
     print(f'{where}; numpy {np.__version__}, scikit-learn {sklearn.__version__}, torch {torch.__version__} '
           f'({torch.get_num_threads()} threads), Python {platform.python_version()}')
     print(f'{args.images} images x {args.channels} channels float32, K {args.clusters}, at most {args.max_iter} '

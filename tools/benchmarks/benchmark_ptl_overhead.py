@@ -47,7 +47,7 @@ def peak_memory(name: str, args: argparse.Namespace) -> float:
     for _ in range(3):
         side.train_step()
     if side.device.type == 'cuda':
-        return torch.cuda.max_memory_allocated() / MIB
+        return torch.cuda.max_memory_allocated(side.device) / MIB
     return resident_mib() - before
 
 

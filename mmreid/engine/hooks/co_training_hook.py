@@ -39,8 +39,9 @@ class CoTrainingHook(PseudoLabelHook):
 
     Evaluation is by y. Where it comes at the end of a round or before the first, it is by the codes z, too
     (:class:`DictionaryCodes`), under names that begin with ``codes/``; not with ``EMAHook``, where the weights that are
-    evaluated are averages and not those that the dictionary is of, and not where ``runner.val()`` is called without a
-    training.
+    evaluated are averages and not those that the dictionary is of. Where ``runner.val()`` is called without a training,
+    it is by the dictionary that lies beside the checkpoint that was loaded, if that stands at the end of a round: a
+    stage of a recipe is evaluated so.
 
     The record of a round, in addition to what is there for every labeller: ``agreement``, the share of the images of
     the other cameras that get one label by y and by z; ``dictionary`` with ``first_objective``, ``objective``,
@@ -83,12 +84,14 @@ class CoTrainingHook(PseudoLabelHook):
                              'PseudoLabelHook')
         self.evaluate_codes, self.fit_only = evaluate_codes, fit_only
         self._is_training = self._has_warned = False
+        #: Dictionary of the weights that were loaded.
+        self._beside: Optional[Path] = None
 
     # ---- the course of a training --------------------------------------------------------------------------------
 
     def before_train(self, runner) -> None:
         """Label the first round; with ``fit_only`` that was all."""
-        self._is_training = True
+        self._is_training, self._beside = True, None
         if runner.epoch < runner.max_epochs:
             for record in self.records:  # of a checkpoint with which a training was to end that now goes on
                 record.pop('after', None)
@@ -143,27 +146,38 @@ class CoTrainingHook(PseudoLabelHook):
         last = runner.max_epochs // self.epochs_per_round
         return super()._title(runner, number) if number <= last else f'After round {last}'
 
-    @staticmethod
-    def _file(runner, number: int) -> Path:
+    def _file(self, runner, number: int) -> Path:
         """Where the dictionary of the weights of ``round_N.pth`` lies."""
-        return Path(runner.work_dir) / f'dictionary_round_{number}.npz'
+        return Path(runner.work_dir) / self._name(number)
+
+    @staticmethod
+    def _name(number: int) -> str:
+        return f'dictionary_round_{number}.npz'
 
     # ---- evaluation ----------------------------------------------------------------------------------------------
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Note where the dictionary of these weights is."""
+        super().after_load_checkpoint(runner, checkpoint)
+        path = Path(runner._load_from or '')
+        rounds, rest = divmod(checkpoint.get('meta', {}).get('epoch', 0), self.epochs_per_round)
+        # Files named by iterations may stand inside an epoch; averaged weights are not those of the dictionary.
+        fits = 'pseudo_labels' in checkpoint and not rest and 'iter_' not in path.name
+        self._beside = (path.parent / self._name(rounds) if fits and 'ema_state_dict' not in checkpoint else None)
 
     def before_val_epoch(self, runner) -> None:
         """Where a dictionary belongs to the present weights, evaluate its codes, too."""
         self._withdraw(runner)
-        # Outside of a training the epoch says nothing about the weights.
-        if not self.evaluate_codes or not self._is_training or self._inside_a_round(runner):
+        if not self.evaluate_codes or (self._inside_a_round(runner) if self._is_training else self._beside is None):
             return
-        if any(isinstance(hook, EMAHook) for hook in runner.hooks):
+        if self._is_training and any(isinstance(hook, EMAHook) for hook in runner.hooks):
             if not self._has_warned:
                 runner.logger.warning('The codes are not evaluated: the weights that are evaluated are the averages of '
                                       'EMAHook, and the dictionaries are learnt from features of those that are not '
                                       'averaged.')
             self._has_warned = True
             return
-        path = self._file(runner, runner.epoch // self.epochs_per_round)
+        path = self._file(runner, runner.epoch // self.epochs_per_round) if self._is_training else self._beside
         there = [path.is_file()]
         broadcast_object_list(there)  # what the main process sees, so that all processes evaluate the same
         if not there[0]:

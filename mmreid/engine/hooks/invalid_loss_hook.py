@@ -20,8 +20,9 @@ class InvalidLossError(RuntimeError):
 class InvalidLossHook(Hook):
     """Stop training when the loss is NaN or infinite, and name the iteration in which it happened first.
 
-    The test stays on the device and is read every ``interval`` iterations and before every checkpoint, so it neither
-    slows a GPU down nor lets a checkpoint be written after the loss has broken down: the last good one is kept.
+    The test stays on the device and is read every ``interval`` iterations and before every checkpoint: this hook does
+    not wait for a GPU in each iteration (mmengine's ``RuntimeInfoHook``, which keeps the history of the losses, does),
+    and no checkpoint is written after the loss has broken down: the last good one is kept.
 
     Args:
         interval (int): Iterations between two readings of the test. Defaults to 50.

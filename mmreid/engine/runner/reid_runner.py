@@ -1,7 +1,8 @@
-"""mmengine's Runner with checkpoints that survive crashes and resume bit for bit."""
+"""mmengine's Runner with checkpoints that survive crashes and resume bit for bit on a CPU."""
 
 import re
 import time
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import AbstractSet, Any, Dict, List, Optional, Sequence, Union
@@ -74,7 +75,9 @@ class ReIDRunner(Runner):
             keep_freed_memory(threshold)
         if self.distributed and not torch.cuda.is_available() and not is_distributed():
             # mmengine selects a CUDA device before it starts a process group.
-            torch.distributed.init_process_group(backend='gloo')
+            limit = (env_cfg.get('dist_cfg') or {}).get('timeout')
+            torch.distributed.init_process_group(
+                backend='gloo', timeout=None if limit is None else timedelta(seconds=limit))
         super().setup_env(env_cfg)
         # mmengine names the logger and the message hub by the second: two runners would write into those of the first.
         begun = self._begun[self._timestamp] = self._begun.get(self._timestamp, 0) + 1

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 import torch
-from mmengine.dist import all_gather, broadcast_object_list, gather, is_main_process
+from mmengine.dist import all_gather, all_gather_object, broadcast_object_list, gather, get_comm_device, is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 
@@ -40,11 +40,15 @@ class FeatureMetric(BaseMetric):
     splits = EVALUATED_SPLITS
     #: Splits without which nothing can be computed.
     needed_splits = NEEDED_SPLITS
+    #: Whether the files of the images are gathered as well; the same on every process.
+    wants_paths = False
 
     def __init__(self, collect_device: str = 'cpu', prefix: Optional[str] = None) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.extraction = Cost()
         self._extraction: Optional[Measurement] = None
+        #: File of each ``sample_idx``, where they were wanted.
+        self.paths: dict[int, str] = {}
 
     @abstractmethod
     def compute(self, splits: dict[str, Features]) -> dict:
@@ -83,6 +87,9 @@ class FeatureMetric(BaseMetric):
                 NO_CAMERA if sample['camid'] is None else int(sample['camid']), SPLITS.index(sample['split'])]
                for sample in data_samples]
         self.results.append((feats.to('cpu', torch.float32), torch.tensor(ids, dtype=torch.int64)))
+        if self.wants_paths:
+            self.paths.update((row[0], str(sample['img_path'])) for row, sample in zip(ids, data_samples)
+                              if 'img_path' in sample)
 
     def evaluate(self, size: int) -> dict:
         """Gather the features of all processes and compute the metrics.
@@ -99,15 +106,20 @@ class FeatureMetric(BaseMetric):
         self.stop_extraction()
         try:
             feats, ids = gather_rows(*concatenate(self.results))
+            paths = {row: path for part in all_gather_object(self.paths) for row, path in part.items()} \
+                if self.wants_paths else {}
         finally:
             self.results.clear()
+            self.paths = {}
         metrics, error = {}, None
         if is_main_process():
+            self.paths = paths
             try:
                 metrics = self.compute_metrics([(feats, ids)], size)
                 metrics = {f'{self.prefix}/{key}' if self.prefix else key: metrics[key] for key in metrics}
             except Exception as caught:  # passed on below, so that no process waits for a result that does not come
                 error = caught
+            self.paths = {}
         outcome = [(metrics, error and str(error))]
         broadcast_object_list(outcome)
         if error is not None:
@@ -174,9 +186,10 @@ def _gather(rows: torch.Tensor, width: int, lengths: list[int], starts: list[int
         own = rows[first:first + len(piece)]
         if len(own):
             piece[:len(own)] = own
-        for part, length, start in zip(gather(piece), lengths, starts):
+        # Unlike mmengine's other collectives, its gather leaves the tensor where it is, and NCCL knows no CPU.
+        for part, length, start in zip(gather(piece.to(get_comm_device())), lengths, starts):
             count = min(len(piece), max(0, length - first))
-            whole[start + first:start + first + count] = part[:count]
+            whole[start + first:start + first + count] = part[:count].to(whole.device)
     return whole
 
 

@@ -51,6 +51,14 @@ class Inception(nn.Module):
         return torch.cat([self.branch1(x), self.branch2(x), self.branch3(x), self.branch4(x)], dim=1)
 
 
+class ResponseNorm(nn.LocalResponseNorm):
+    """Local response normalisation in float32, also under autocast: the square of 256 is beyond float16."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Divide each value by what its neighbours in the channels have."""
+        return super().forward(x.float()).to(x.dtype)
+
+
 def conv_relu(in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Sequential:
     """A convolution that keeps the size (but for its stride), with a bias, and ReLU."""
     conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2)
@@ -70,10 +78,10 @@ def original_layers() -> OrderedDict[str, nn.Module]:
     layers = OrderedDict(
         conv1=conv_relu(3, 64, 7, stride=2),
         maxpool1=_pool(),
-        norm1=nn.LocalResponseNorm(5),
+        norm1=ResponseNorm(5),
         conv2=conv_relu(64, 64, 1),
         conv3=conv_relu(64, 192, 3),
-        norm2=nn.LocalResponseNorm(5),
+        norm2=ResponseNorm(5),
         maxpool2=_pool(),
         maxpool3=_pool(),
         maxpool4=_pool())

@@ -37,6 +37,8 @@ def balance(atoms: torch.Tensor, pulls: torch.Tensor) -> Optional[tuple[torch.Te
     root = (vectors * values.sqrt()) @ vectors.T
     inverse_root = (vectors / values.sqrt()) @ vectors.T
     squares, turn = torch.linalg.eigh(root @ pulls @ root)
+    # The sign of an eigenvector is any: the same one on every machine.
+    turn = turn * turn.gather(0, turn.abs().argmax(0, keepdim=True)).sign()
     middle = squares.clamp(min=SMOOTH**2 * float(squares[-1])).sqrt()  # of (P^1/2 Q P^1/2)^1/2
     middle = middle * (size / middle.sum())
     rotation = equal_diagonal(middle.cpu().numpy()).to(atoms)

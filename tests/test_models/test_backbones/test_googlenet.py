@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from torchvision.models import get_model
 
 from mmreid.models.backbones import GoogLeNet
-from mmreid.models.backbones.googlenet_original import INCEPTIONS
+from mmreid.models.backbones.googlenet_original import INCEPTIONS, ResponseNorm
 from mmreid.registry import MODELS
 from mmreid.structures import ReIDDataSample
 
@@ -140,6 +140,17 @@ def naive_normalisation(x, size=5, alpha=1e-4, beta=0.75):
         near = x[:, max(0, c - size // 2):c + size // 2 + 1]
         out[:, c] = x[:, c] / (1 + alpha / size * near.pow(2).sum(1))**beta
     return out
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.float16, torch.bfloat16])
+def test_response_norm(dtype):
+    """In half precision the square of 300 is infinite; the result has the precision of the input."""
+    torch.manual_seed(0)
+    x = (300 * torch.rand(2, 7, 3, 3)).to(dtype)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = ResponseNorm(5)(x)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found, naive_normalisation(x.float()).to(dtype))
 
 
 def functional_original(state, x):

@@ -99,4 +99,4 @@ def test_cuda(largest):
     expected = solve_codes(atoms, feats, GraphSystem(graph, 1., CPU))
     device = torch.device('cuda')
     found = solve_codes(atoms.to(device), feats.to(device), GraphSystem(graph, 1., device, largest_component=largest))
-    assert torch.allclose(found.cpu(), expected, rtol=0, atol=1e-8)
+    assert torch.allclose(found.cpu(), expected, rtol=0, atol=1e-7)  # conjugate gradients end at 1e-8

@@ -163,6 +163,22 @@ def test_says_when_it_was_stopped():
     assert (done.objective[-3] - done.objective[-1]) <= 1e-3 * done.objective[-1]
 
 
+def test_signs_of_eigenvectors(monkeypatch):
+    """Another library may give an eigenvector with the other sign; the codes are the same."""
+    feats, camids = seen(7)
+    fit, _ = fitted(feats, camids, max_iter=10)
+    original, calls = torch.linalg.eigh, []
+
+    def flipped(matrix):
+        values, vectors = original(matrix)
+        calls.append(len(values))
+        return values, vectors * (torch.arange(len(values)) % 2 * 2 - 1)
+
+    monkeypatch.setattr(torch.linalg, 'eigh', flipped)
+    other, _ = fitted(feats, camids, max_iter=10)
+    assert calls and np.allclose(other.codes, fit.codes, rtol=0, atol=1e-7)
+
+
 # ---- errors -------------------------------------------------------------------------------------
 @pytest.mark.parametrize('changes, message', [
     (dict(num_atoms=41), 'fewer images than atoms: 40 images, num_atoms=41'), (dict(num_atoms=0), 'num_atoms'),
