@@ -237,7 +237,8 @@ def _draw_time(axes: 'Axes', progress: Progress) -> None:
     share = exploring_share(progress)
     axes.set_xlabel('cycle' if math.isnan(share) else f'cycle; exploration: {100 * share:.1f} % of all')
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.legend(fontsize='small')
+    axes.margins(y=0.35)  # the legend is above the bars
+    axes.legend(fontsize='small', loc='upper left')
 
 
 def _draw_slice(axes: 'Axes', space: SearchSpace, belief: Belief, values: Mapping[str, Any], name: str) -> None:
