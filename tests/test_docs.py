@@ -44,13 +44,14 @@ def readme_example() -> list:
 def test_readme_example_is_complete_and_trains(tmp_path):
     example = readme_example()
     assert sum(len(text.strip().splitlines()) for _, text in example) <= 20
-    (tmp_path / 'mmreid').symlink_to(ROOT, target_is_directory=True)
+    for folder in ('configs', 'tools'):
+        (tmp_path / folder).symlink_to(ROOT / folder, target_is_directory=True)
     for name, text in example:
         (tmp_path / name).write_text(text)
     small = ['train_dataloader.dataset.num_train_pids=8', 'train_dataloader.dataset.num_images=1',
              'val_dataloader.dataset.num_test_pids=3', 'val_dataloader.dataset.num_distractors=2',
              'val_dataloader.dataset.num_junk=1', 'train_cfg.max_epochs=1']
-    command = [sys.executable, 'mmreid/tools/train.py', example[1][0], '--cfg-options', *small]
+    command = [sys.executable, 'tools/train.py', example[1][0], '--cfg-options', *small]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 'Before and after training' in done.stdout and 'market1501/mAP' in done.stdout

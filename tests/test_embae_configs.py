@@ -37,6 +37,9 @@ FINE_TUNED = [(source, form) for source in SOURCES for form in ('fix', 'straight
 RECIPES = [pair for pair in FINE_TUNED if pair[1] != 'new_backbone']
 #: Sources whose small trainings begin with drawn pedestrians in place of ImageNet.
 FROM_DRAWN = ('synthetic', 'cams123', 'syntheticcams123')
+#: Of a user's images, without a test where nobody has labelled any; tests/test_own_cameras.py trains them.
+OWN_CAMERAS = ('folder_embedding', 'folder_autoencoder', 'folder_autoencoder_cam', 'folder2folder_new',
+               'folder2folder_cam')
 #: Rank-1, Rank-1-nd, mAP, mAP-nd of Tables 1 and 2, as shares of one.
 TABLES = {
     'duke': dict(embedding=(.421, .485, .177, .211), fix=(.553, .661, .275, .339), new=(.556, .650, .280, .337),
@@ -108,7 +111,7 @@ def test_no_config_is_left_out():
     named = {f'mobilenet_{source}_embedding' for source in SOURCES}
     named |= {f'mobilenet_{source}_autoencoder{form}' for source, form in AUTOENCODERS}
     named |= {f'mobilenet_{SOURCES[source]}_{form}' for source, form in FINE_TUNED}
-    assert found == named | {'mobilenet_duke2folder_new', 'mobilenet_duke2folder_cam'}
+    assert found == named | {f'mobilenet_{name}' for name in OWN_CAMERAS}
     recipes = {path.stem for path in (CONFIGS / 'recipes').glob('embae_*.py')}
     assert recipes == {f'embae_{SOURCES[source]}_{form}' for source, form in RECIPES}
 
@@ -190,11 +193,22 @@ def test_learning_rates_that_are_choices(name, first, last):
 
 
 @pytest.mark.parametrize('form', ['new', 'cam'])
-def test_your_own_images(form):
-    cfg = config(f'duke2folder_{form}')
+def test_your_own_cameras(form):
+    """Each step starts from the last file of the one before, with its network and the phases of the paper's step 3."""
+    before, cam = config('folder_embedding'), '_cam' if form == 'cam' else ''
+    source, cfg = config(f'folder_autoencoder{cam}'), config(f'folder2folder_{form}')
+    check_start(source, 'folder_embedding', ('backbone', 'neck'), ('autoencoder', ('embedding', )))
+    check_start(cfg, f'folder_autoencoder{cam}', ('backbone', 'neck', 'heads.ae.decoder'),
+                ('fine-tuning', ('autoencoder', )))
+    for step in (source, cfg):
+        check_network(step, before, NUISANCE.get(form, 'shared'))
+    assert [phase.trainable for phase in hook_of(cfg, 'PhaseHook').phases] == FINE_TUNING[form][0]
     leaf, = leaves(cfg.train_dataloader.dataset)
     assert leaf.type == 'FolderReID' and leaf.labels is False and cfg.val_dataloader is cfg.test_dataloader is None
+    assert cfg.val_cfg is cfg.test_cfg is cfg.val_evaluator is cfg.test_evaluator is None
     assert ('camera_pattern' in leaf) == (cfg.model.heads.ae.nuisance == 'per_camera') == (form == 'cam')
+    for name in ('train_dataloader', 'val_dataloader', 'test_dataloader', 'val_evaluator', 'test_evaluator'):
+        assert source[name] == before[name]
 
 
 @pytest.mark.parametrize('source, form', RECIPES)

@@ -15,7 +15,7 @@ from mmreid.registry import DATASETS
 from .annotation_file import JUNK, Annotation, read_annotations, write_annotations
 from .base import JUNK_PID, ReIDDataset, _shorten
 from .data_root import DATA_ROOT_ENV, DATASETS_GUIDE
-from .folder_scan import scan_folder
+from .folder_scan import Note, scan_folder
 from .folder_split import draw_parts
 
 _INTEGER = re.compile(r'[0-9]{1,18}')  # what an int64 column holds
@@ -40,7 +40,8 @@ class FolderReID(ReIDDataset):
       are sorted and numbered from 1: the log says so, ``pid_names`` holds the name of each number.
     * Cameras come from the list, from ``camera_pattern``, or are unknown. Where they are unknown (or all images are of
       one), ``has_cameras`` is False, unknown ones are 0, and evaluation needs ``protocols=['all']``: under the others,
-      no query has a match that counts. ``reads_cameras`` tells a single known camera from unknown ones.
+      no query has a match that counts. ``reads_cameras`` tells a single known camera from unknown ones. Give
+      training, validation and test data the same options.
     * Split. From the list, from the folders ``train``, ``query``, ``gallery``, or drawn
       (:func:`~mmreid.datasets.folder_split.draw_parts`): ``test_pid_fraction`` of the identities are for the test, of
       which one image for each camera is the query. :meth:`write_split` keeps it in a file.
@@ -49,11 +50,14 @@ class FolderReID(ReIDDataset):
       labels. Identities that are known are ignored; if the images have a split, ``split='train'`` is its training part,
       otherwise all images.
 
-    Sub-folders are read at any depth, names starting with a dot are ignored, links are followed.
+    Sub-folders are read at any depth, names starting with a dot are ignored, links are followed. Images are files
+    ``.jpg``, ``.jpeg``, ``.png`` and ``.bmp``; those of other formats are counted and left out. ``notes`` has what was
+    left out or looks wrong, which the log says, too.
 
-    The list is a CSV file with a header ``path,pid[,camid][,split]`` or a JSON list of objects with these keys (see
-    :func:`~mmreid.datasets.annotation_file.read_annotations`); its paths are relative to ``data_root``, or absolute.
-    If you publish results on people's images, mind their consent and the terms of their use.
+    The list is a CSV file with a header ``path,pid[,camid][,split]`` (without labels ``path[,camid][,split]``) or a
+    JSON list of objects with these keys (see :func:`~mmreid.datasets.annotation_file.read_annotations`); its paths are
+    relative to ``data_root``, or absolute. If you publish results on people's images, mind their consent and the terms
+    of their use.
 
     Args:
         data_root (str): Folder of the images.
@@ -62,8 +66,9 @@ class FolderReID(ReIDDataset):
         annotations (str, optional): File ``.csv`` or ``.json``, relative to ``data_root`` or absolute. Defaults to
             None: the folders are searched.
         labels (bool): Whether identities are read. Defaults to True.
-        camera_pattern (str, optional): Regular expression that is searched in the file name and whose first group is
-            the number of the camera, such as ``r'_c(\d+)'``. Defaults to None.
+        camera_pattern (str, optional): Regular expression whose first group is the number of the camera. It is
+            searched in the file name, such as ``r'_c(\d+)'`` in ``0001_c2.jpg``; if there is a ``/`` in it, in the
+            path below ``data_root``, such as ``r'cam(\d+)/'`` in ``cam2/0001.jpg``. Defaults to None.
         test_pid_fraction (float): Share of the identities that is drawn for the test where there is no split, from 0 to
             1. Defaults to 0.5.
         split_seed (int): Seed of that draw. Defaults to 0.
@@ -71,12 +76,13 @@ class FolderReID(ReIDDataset):
 
     Raises:
         FileNotFoundError: If a folder, the list or a listed image is missing, or there are no images.
-        ValueError: If the list or an option is wrong; the message names the line.
+        ValueError: If the list or an option is wrong (the message names the line), or more images lie beside the
+            folders of identities than in them.
 
     Example:
         >>> train = FolderReID('data/mine', camera_pattern=r'_c(\d+)')
         >>> test = FolderReID('data/mine', split='test', camera_pattern=r'_c(\d+)')
-        >>> unlabelled = FolderReID('data/stills', labels=False)
+        >>> unlabelled = FolderReID('data/stills', labels=False, camera_pattern=r'cam(\d+)/')
     """
 
     def __init__(self,
@@ -95,6 +101,7 @@ class FolderReID(ReIDDataset):
         self.camera_pattern = camera_pattern
         self.test_pid_fraction, self.split_seed = test_pid_fraction, split_seed
         self.pid_names: dict[int, str] = {}
+        self.notes: list[Note] = []
         self.has_cameras = self.reads_cameras = False
         self._check_options(data_root)
         super().__init__(data_root=data_root, split='train' if split == 'all' else split, **kwargs)
@@ -103,12 +110,11 @@ class FolderReID(ReIDDataset):
 
     def load_records(self) -> list[dict]:
         """List the images of the split, sorted by path (of a list: in its order)."""
-        notes: list[str] = []
-        images, pids = self._read(notes)
+        images, pids = self._read()
         if images[0].split is None:
             images = self._split(images, pids)
             self._report_split(images, pids)
-        self._report(images, pids, notes)
+        self._report(images, pids)
         wanted = {image.split for image in images} if self.part == 'all' else \
             {'train'} if self.part == 'train' else {'query', 'gallery', 'multi_query'}
         chosen = [(image, pid) for image, pid in zip(images, pids) if image.split in wanted]
@@ -158,16 +164,17 @@ class FolderReID(ReIDDataset):
         """
         if not self.labels:
             raise ValueError(f'{self._name()}: images without labels have no split to write')
-        images, pids = self._read([])
+        images, pids = self._read()
         if images[0].split is None:
             images = self._split(images, pids)
         write_annotations(path, images, force=force)
 
-    def _read(self, notes: list[str]) -> tuple[list[Annotation], list[int]]:
+    def _read(self) -> tuple[list[Annotation], list[int]]:
         """All images, each with its camera and part where these are known; and their identities."""
         self._require_root()
+        self.notes = []
         if self.annotations is None:
-            images = scan_folder(self.data_root, labels=self.labels, notes=notes)
+            images = scan_folder(self.data_root, labels=self.labels, notes=self.notes)
         else:
             images = read_annotations(osp.join(self.data_root, osp.expanduser(self.annotations)), labels=self.labels)
             self._refuse_repetitions(images)
@@ -194,14 +201,24 @@ class FolderReID(ReIDDataset):
         if images[0].camid is not None:
             raise ValueError(f'{self._name()}: "{self.annotations}" has cameras; give them there or by '
                              f'camera_pattern={self.camera_pattern!r}, not both')
-        pattern = re.compile(self.camera_pattern)
-        found = [pattern.search(osp.basename(image.path)) for image in images]
-        texts = [match.group(1) or '' if match else '' for match in found]
+        whole = '/' in self.camera_pattern
+        texts = [_group(self.camera_pattern, self._place(image) if whole else osp.basename(image.path))
+                 for image in images]
         strange = [image.path for image, text in zip(images, texts) if not _INTEGER.fullmatch(text)]
         if strange:
+            there = not whole and all(_INTEGER.fullmatch(_group(self.camera_pattern, self._place(image)))
+                                      for image in images)
             raise ValueError(f'{self._name()}: camera_pattern={self.camera_pattern!r} finds no number from 0 on in the '
-                             f'names of {len(strange):,} of {len(images):,} images: {", ".join(strange[:_NAMED])}')
+                             f'{"paths" if whole else "names"} of {len(strange):,} of {len(images):,} images: '
+                             f'{", ".join(strange[:_NAMED])}' +
+                             (r". It does in their folders, which are searched where there is a / in it: r'cam(\d+)/'"
+                              if there else ''))
         return [image._replace(camid=int(text)) for image, text in zip(images, texts)]
+
+    def _place(self, image: Annotation) -> str:
+        """The path below ``data_root`` with forward slashes; of an image elsewhere the absolute one."""
+        path = osp.relpath(image.path, osp.abspath(self.data_root)) if osp.isabs(image.path) else image.path
+        return (image.path if path.startswith('..') else path).replace(os.sep, '/')
 
     def _report_split(self, images: list[Annotation], pids: list[int]) -> None:
         if not self.labels:
@@ -212,9 +229,9 @@ class FolderReID(ReIDDataset):
                       f'the test (test_pid_fraction={self.test_pid_fraction:g}, split_seed={self.split_seed}); '
                       'write_split keeps the split in a file')
 
-    def _report(self, images: list[Annotation], pids: list[int], notes: list[str]) -> None:
-        for note in notes:
-            self._log(note, logging.WARNING)
+    def _report(self, images: list[Annotation], pids: list[int]) -> None:
+        for note in self.notes:
+            self._log(note.text, logging.WARNING)
         if self.pid_names:
             names = [f'{pid}: {name!r}' for pid, name in sorted(self.pid_names.items())]
             mixed = any(_INTEGER.fullmatch(name) for name in self.pid_names.values())
@@ -245,7 +262,8 @@ class FolderReID(ReIDDataset):
         if self.part not in ('train', 'test', 'all'):
             raise ValueError(f'{name}: split must be one of train, test, all, got {self.part!r}')
         if self.part == 'test' and not self.labels:
-            raise ValueError(f'{name}: a test needs identities, so labels=False does not go with split="test"')
+            raise ValueError(f'{name}: a test needs identities, so labels=False does not go with split="test"; say '
+                             'split="train" or "all" (converters: --splits train)')
         if not 0 <= self.test_pid_fraction <= 1:
             raise ValueError(f'{name}: test_pid_fraction must lie from 0 to 1, got {self.test_pid_fraction}')
         if self.split_seed < 0:
@@ -289,6 +307,11 @@ class FolderReID(ReIDDataset):
 
     def _path(self, image: Annotation) -> str:
         return osp.join(self.data_root, *image.path.split('/')) if not osp.isabs(image.path) else image.path
+
+
+def _group(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    return match.group(1) or '' if match else ''
 
 
 def _number_names(names: set[str], dataset: str) -> dict[str, int]:

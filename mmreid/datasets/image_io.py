@@ -7,6 +7,9 @@ import numpy as np
 
 #: Suffixes that count as images, in lower case.
 IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp')
+#: Suffixes of images that are not read: named where they are left out, so that nobody misses them silently.
+OTHER_IMAGE_SUFFIXES = ('.tif', '.tiff', '.webp', '.heic', '.heif', '.avif', '.gif', '.jfif', '.jp2', '.jxl', '.pgm',
+                        '.ppm', '.dng')
 
 _JPEG_START, _JPEG_SCAN, _JPEG_END = b'\xff\xd8', b'\xff\xda', b'\xff\xd9'
 _PNG_START, _PNG_END = b'\x89PNG', b'IEND'
@@ -18,6 +21,10 @@ class ImageReadError(OSError):
 
 def read_image(path: str | os.PathLike) -> np.ndarray:
     """Decode an image file.
+
+    Whatever the file holds, three channels of 8 bits come out: grey values three times, CMYK as colours, palettes
+    looked up, of 16 bits the upper 8, transparency left out (the colour that is stored there shows). An orientation
+    that a camera has noted (EXIF) is applied; colour profiles are not. The content decides, not the suffix.
 
     Args:
         path (str or PathLike): File to read.

@@ -9,6 +9,7 @@ from mmreid.registry import TASK_UTILS
 from mmreid.utils.features import Array, as_tensor
 
 from .base import PseudoLabeller, PseudoLabels
+from .cross_camera import SAY_CAMERAS
 
 
 @TASK_UTILS.register_module()
@@ -45,15 +46,30 @@ class CameraNormalised(PseudoLabeller):
     def seed(self, seed: int) -> None:
         self.labeller.seed = seed
 
-    def label(self, feats: Array, camids: Optional[np.ndarray]) -> PseudoLabels:
-        """Standardise and label."""
+    def check_cameras(self, camids: Optional[np.ndarray]) -> None:
+        """Refuse images that cannot be labelled because of their cameras; rounds ask before they extract features.
+
+        Args:
+            camids (np.ndarray, optional): Cameras, int64 ``(N,)``; None: not known.
+
+        Raises:
+            ValueError: If cameras are not known, or one has a single image.
+        """
         if camids is None:
             raise ValueError('CameraNormalised needs the camera of every image, and these images come without: use the '
-                             f'labeller in it, {type(self.labeller).__name__}, directly')
+                             f'labeller in it, {type(self.labeller).__name__}, directly, or say the cameras. '
+                             f'{SAY_CAMERAS}.')
         cameras, counts = np.unique(camids, return_counts=True)
-        if counts.min() < 2:
+        if counts.min(initial=2) < 2:
             raise ValueError(f'camera {cameras[counts.argmin()]} has a single image, which is its own mean: leave the '
                              'camera out, or use the labeller without CameraNormalised')
+        if hasattr(self.labeller, 'check_cameras'):
+            self.labeller.check_cameras(camids)
+
+    def label(self, feats: Array, camids: Optional[np.ndarray]) -> PseudoLabels:
+        """Standardise and label."""
+        self.check_cameras(camids)
+        cameras = np.unique(camids)
         source = as_tensor(feats)
         result = torch.empty_like(source)
         for camera in cameras.tolist():

@@ -11,6 +11,10 @@ from mmreid.utils.nearest import Neighbours, nearest_neighbours
 
 from .base import as_vector
 
+#: Where the cameras of a user's own images are said, for messages.
+SAY_CAMERAS = ("FolderReID reads cameras by camera_pattern (r'_c(\\d+)' for 0001_c2.jpg) or from a column camid of its "
+               'list')
+
 
 @dataclass
 class CrossNeighbours:
@@ -45,13 +49,14 @@ def check_cameras(camids: Any, method: str) -> np.ndarray:
     """
     instead = 'SelfPacedKMeans and DensityClusters label images without looking at cameras'
     if camids is None:
-        raise ValueError(f'{method} needs the camera of every image, and these images come without; {instead}')
+        raise ValueError(f'{method} needs the camera of every image, and these images come without; {instead}. '
+                         f'{SAY_CAMERAS}.')
     camids = as_vector(camids, 'camids', 'iu')
     cameras = np.unique(camids)
     if len(cameras) < 2:
         only = f'all {len(camids):,} are of camera {cameras[0]}' if len(cameras) else 'there is no image'
         raise ValueError(f'{method} needs images of at least two cameras, because it compares each image with those '
-                         f'of other cameras, and {only}; {instead}')
+                         f'of other cameras, and {only}; {instead}. {SAY_CAMERAS}.')
     return camids
 
 

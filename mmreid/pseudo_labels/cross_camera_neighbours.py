@@ -72,6 +72,10 @@ class CrossCameraNeighbours(PseudoLabeller):
         if self.within is not None:
             self.within.seed = seed
 
+    def check_cameras(self, camids: Optional[np.ndarray]) -> None:
+        """Refuse images that cannot be labelled because of their cameras; rounds ask before they extract features."""
+        check_cameras(camids, type(self).__name__)
+
     def label(self, feats: Array, camids: Optional[np.ndarray]) -> PseudoLabels:
         """Label by the anchor camera."""
         name = type(self).__name__

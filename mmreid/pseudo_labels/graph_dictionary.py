@@ -80,6 +80,10 @@ class GraphDictionary(PseudoLabeller):
         self.num_atoms, self.weight, self.seed, self.backend = num_atoms, weight, seed, backend
         self.max_iter, self.tol, self.init = max_iter, tol, init
 
+    def check_cameras(self, camids: Optional[np.ndarray]) -> None:
+        """Refuse images that cannot be labelled because of their cameras; rounds ask before they extract features."""
+        check_cameras(camids, type(self).__name__)
+
     def fit(self, feats: Array, camids: Optional[np.ndarray]) -> DictionaryFit:
         """Learn atoms and codes of images.
 

@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import inspect
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterable, List, Optional
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from .option_action import OptionAction
@@ -20,7 +22,8 @@ KNOWN_KEYS = frozenset(set(inspect.signature(Runner.__init__).parameters) - {'se
     'custom_imports', 'runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile',
     'activation_checkpointing', 'efficient_conv_bn_eval', 'expected_results', 'tta', 'load_parts'}
 
-
+#: Options of a data set in which validation and test may differ without being another test.
+_OWN_TO_A_LOADER = frozenset({'pipeline', 'split', 'cache', 'cache_limit_gb', 'lazy_init', 'multi_query'})
 _NEW = object()
 
 
@@ -53,13 +56,58 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def config_from_arguments(args: argparse.Namespace) -> Config:
-    """Load ``args.config`` with the arguments of :func:`add_common_arguments` applied."""
+    """Load ``args.config`` with the arguments of :func:`add_common_arguments` applied; where tests would measure
+    something else than validation (:func:`evaluation_differences`) and no option asks for it, the log says so."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = load_config(args.config, args.cfg_options)
+    said = any(key.startswith('test_') for key in args.cfg_options or {})  # another test is what the user wants
+    if not said and os.environ.get('RANK', os.environ['LOCAL_RANK']) == '0':
+        for difference in evaluation_differences(cfg):
+            print_log(f'{args.config}: {difference}', logger='current', level=logging.WARNING)
     cfg.launcher = args.launcher
     path = Path(args.config)
     cfg.work_dir = args.work_dir or cfg.get('work_dir') or str(Path('work_dirs') / path.parent.name / path.stem)
     return cfg
+
+
+def evaluation_differences(cfg: Config) -> List[str]:
+    """Where a test would not measure what validation has measured.
+
+    A config that changes ``val_dataloader`` or ``val_evaluator`` of its base leaves ``test_dataloader`` and
+    ``test_evaluator`` as they were there, also where the base says ``test_dataloader = val_dataloader``. Looked at are
+    the options that say which images there are, and protocols of the test that validation has not; post-processors,
+    pipelines, splits and added queries are settings that tests have of their own.
+
+    Args:
+        cfg (Config): Any config.
+
+    Returns:
+        List[str]: A sentence for each difference; empty without one, or where one of the two is not there.
+    """
+    differences = []
+    val, test = (_images_of(cfg.get(f'{name}_dataloader')) for name in ('val', 'test'))
+    if val is not None and test is not None:
+        keys = sorted(key for key in (val.keys() | test.keys()) - _OWN_TO_A_LOADER if val.get(key) != test.get(key))
+        if keys:
+            said = [', '.join(f'{key}={images.get(key)!r}' for key in keys) for images in (val, test)]
+            differences.append(f'val_dataloader has images of {said[0]}, test_dataloader of {said[1]}. If that is not '
+                               'meant: what changes one must change the other, too.')
+    val, test = (_protocols_of(cfg.get(f'{name}_evaluator')) for name in ('val', 'test'))
+    if val and set(test) - set(val):
+        differences.append(f'val_evaluator has protocols={val}, test_evaluator has {test}. If that is not meant: what '
+                           'changes one must change the other, too.')
+    return differences
+
+
+def _images_of(loader: Any) -> Optional[Dict[str, Any]]:
+    dataset = loader.get('dataset') if isinstance(loader, dict) else None
+    return dict(dataset) if isinstance(dataset, dict) else None
+
+
+def _protocols_of(evaluator: Any) -> List[str]:
+    metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
+    named = [name for metric in metrics if isinstance(metric, dict) for name in metric.get('protocols') or ()]
+    return list(dict.fromkeys(map(str, named)))
 
 
 def drop_training(cfg: Config) -> None:
@@ -88,12 +136,24 @@ def load_config(path: str, options: Optional[Dict[str, Any]] = None) -> Config:
     try:
         cfg = Config.fromfile(path)
     except FileNotFoundError as error:
-        raise ConfigError(f'Config {path} does not exist ({error}). Configs are under configs/<method>/.') from error
+        raise ConfigError(_missing_file(path, error)) from error
     check_top_level_keys(cfg)
     for key in options or {}:
         _check_option(cfg, key)
     cfg.merge_from_dict(options or {})
     return cfg
+
+
+def _missing_file(path: str, error: FileNotFoundError) -> str:
+    """Which file is not there: the config, one of its bases, or one that it opens."""
+    if not Path(path).is_file():
+        return f'Config {path} does not exist (looked up in {Path.cwd()}). Configs are under configs/<method>/.'
+    missing = str(error.filename or error)
+    if not missing.endswith(('.py', '.json', '.yaml', '.yml')):
+        return f'Config {path}: {error}'
+    return (f'Config {path} names a base file that does not exist: {os.path.normpath(missing)}. Paths in _base_ (here '
+            'or in one of the bases) are looked up in the folder of the file that names them, not in the current '
+            'folder; absolute ones are possible.')
 
 
 def check_top_level_keys(cfg: Config) -> None:

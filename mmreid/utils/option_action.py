@@ -26,6 +26,9 @@ class OptionAction(DictAction):
             key, equals, value = item.partition('=')
             if not equals:
                 raise argparse.ArgumentError(self, f'{item!r} must have the form KEY=VALUE')
+            if _has_blanks(value):  # which mmengine would take out, also of a path
+                setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), key: value.strip('\'"')})
+                continue
             if not looks_like_dicts(value):
                 super().__call__(parser, namespace, [item], option_string)
                 continue
@@ -34,6 +37,12 @@ class OptionAction(DictAction):
             except (ValueError, SyntaxError) as error:
                 raise argparse.ArgumentError(self, f'the value of {key} cannot be read, {error}: {value}') from None
             setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), key: literal})
+
+
+def _has_blanks(value: str) -> bool:
+    """Whether a value is one text with blanks inside, and no list."""
+    text = value.strip()
+    return ' ' in text and ',' not in text and not text.startswith(('(', '[', '{', 'dict('))
 
 
 def looks_like_dicts(text: str) -> bool:

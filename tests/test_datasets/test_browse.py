@@ -144,6 +144,30 @@ def test_folder_with_missing_cells(config, tmp_path, browse):
     assert (slot(read(out), layout, 1, 1, 1) == cv2.imread(str(root / '2/c_c2.png'))[:, ::-1]).all()
 
 
+def test_images_without_labels_by_camera(config, tmp_path, browse):
+    root = tmp_path / 'mine'
+    names = [f'cam{camid}/{row}.png' for camid, number in ((1, 3), (4, 1)) for row in range(number)]
+    for seed, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image(root / name, seed, size=(128, 64))
+    status, output = browse(root, tmp_path / 'a.png', '--options', 'labels=False', r'camera_pattern=cam(\d+)/')
+    assert status == 0, output
+    layout = SheetLayout(2, 1, slots=3)  # at most 8 of a camera
+    sheet = read(tmp_path / 'a.png')
+    assert sheet.shape == (*layout.size, 3)
+    for name, place in zip(names, ((0, 0), (0, 1), (0, 2), (1, 0)), strict=True):
+        assert (slot(sheet, layout, place[0], 0, place[1]) == cv2.imread(str(root / name))).all()
+    assert (slot(sheet, layout, 1, 0, 1) == MISSING).all()
+    status, output = browse(root, tmp_path / 'b.png', '--options', 'labels=False', '--num-images', 2)
+    assert status == 0 and read(tmp_path / 'b.png').shape == (*SheetLayout(1, 1, slots=2).size, 3)  # cameras unknown
+    overlay = tmp_path / 'overlay.py'
+    overlay.write_text(f'from_config = None\ntrain_dataloader = dict(dataset=dict(type="PseudoLabelDataset", pipeline='
+                       f'[dict(type="LoadImage"), dict(type="PackReIDInputs")], test_pipeline=[], dataset=dict('
+                       f'type="FolderReID", data_root={str(root)!r}, labels=False)))\n')
+    assert browse(overlay, tmp_path / 'c.png', '--num-images', 2)[0] == 0
+    assert (read(tmp_path / 'c.png') == read(tmp_path / 'b.png')).all()
+
+
 def test_wrong_calls(config, tmp_path, browse):
     assert browse(config, tmp_path / 'sheet.jpg')[0] == 2
     assert browse(config, tmp_path / 'sheet.png', '--num-pids', 0)[0] == 2

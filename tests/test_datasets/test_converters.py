@@ -309,6 +309,21 @@ def test_table_is_read_by_the_dataset_for_own_data(market_tree):
         assert one.get_splits().tolist() == two.get_splits().tolist()
 
 
+def test_images_without_labels_need_no_split(tmp_path):
+    for name in ('cam1/a.jpg', 'cam2/b.jpg'):
+        (tmp_path / name).parent.mkdir()
+        write_image(tmp_path / name, 1)
+    out = tmp_path / 'list.csv'
+    done = run('to_csv.py', out, '--type', 'FolderReID', '--data-root', tmp_path, '--options', 'labels=False',
+               r'camera_pattern=cam(\d+)/')
+    assert done.returncode == 0 and '2 images of train' in done.stdout, done.stdout
+    assert [(row['path'], row['pid'], row['camid']) for row in read_table(out)] == [
+        ('cam1/a.jpg', '-1', '1'), ('cam2/b.jpg', '-1', '2')]
+    done = run('to_csv.py', tmp_path / 'b.csv', '--type', 'FolderReID', '--data-root', tmp_path, '--options',
+               'labels=False', '--splits', 'test')
+    assert done.returncode == 1 and 'a test needs identities' in done.stdout
+
+
 # ---- commands ------------------------------------------------------------------------------------------------------
 
 

@@ -35,9 +35,9 @@ ELSEWHERE = {
         'pla_market1501', 'pla_market1501_multi', 'pla_market1501_small', 'pla_dukemtmc', 'pla_cuhk03_detected',
         'pla_cuhk03_labeled', 'pla_synthetic')}}
 #: Those that are loaded by name in test_dtl_configs.py, or looked at through the configs that use them:
-#: tests/test_embae_configs.py, tests/test_dtl_comparisons.py.
+#: tests/test_embae_configs.py, tests/test_dtl_comparisons.py, tests/test_own_cameras.py.
 IN_USE = {name for name in CONFIGS if re.match(r'embae_|dtl_cuhk03market2|dtl_\w+_unlabelled', name)} | {
-    'market1501_cams123_2cams456.py', 'synthetic_a2b_unlabelled.py'}
+    'market1501_cams123_2cams456.py', 'synthetic_a2b_unlabelled.py', 'old_cameras_ide.py', 'new_cameras_pul.py'}
 
 
 def test_all_are_tested():

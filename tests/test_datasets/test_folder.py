@@ -169,7 +169,7 @@ def test_no_images_and_no_identities(tmp_path):
 
 @pytest.mark.parametrize('options, part', [
     (dict(split='val'), "one of train, test, all, got 'val'"),
-    (dict(split='test', labels=False), 'a test needs identities'),
+    (dict(split='test', labels=False), 'a test needs identities.*--splits train'),
     (dict(test_pid_fraction=1.5), 'test_pid_fraction must lie from 0 to 1, got 1.5'),
     (dict(split_seed=-1), 'split_seed must not be negative'),
     (dict(camera_pattern='_c('), 'is no regular expression'),
@@ -472,6 +472,73 @@ def test_known_labels_are_ignored(tmp_path, parts_tree, logged):
     assert FolderReID(labels=False, **options).get_pids().tolist() == [-1]
     options = listed(tmp_path / 'bare', 'path\nx/1.jpg\nx/2.jpg\n')
     assert FolderReID(labels=False, **options).get_pids().tolist() == [-1, -1]
+
+
+def test_a_list_without_labels_may_have_cameras(tmp_path):
+    options = listed(tmp_path, 'path,camid\nx/1.jpg,4\ny/3.jpg,2\n')
+    dataset = FolderReID(labels=False, **options)
+    assert table(dataset) == [('x/1.jpg', -1, 4, 'train'), ('y/3.jpg', -1, 2, 'train')] and dataset.reads_cameras
+
+
+# ---- cameras in folders, and what looks wrong ----------------------------------------------------------------------
+
+
+def test_cameras_in_folders(tmp_path, logged):
+    root = make(tmp_path, ['cam1/a.jpg', 'cam1/deep/b_cam7.jpg', 'cam12/c.jpg'])
+    dataset = FolderReID(root, labels=False, camera_pattern=r'cam(\d+)/')
+    assert dataset.get_camids().tolist() == [1, 1, 12] and dataset.reads_cameras and not warnings(logged)
+    (tmp_path / 'list.csv').write_text(f'path,pid\n{tmp_path}/cam12/c.jpg,1\ncam1/a.jpg,1\n')
+    listed = FolderReID(root, 'all', annotations='list.csv', camera_pattern=r'^cam(\d+)/')
+    assert table(listed) == [('cam1/a.jpg', 1, 1, 'train'), ('cam12/c.jpg', 1, 12, 'train')]
+
+
+def test_names_are_searched_where_folders_are_not_meant(tmp_path):
+    root = make(tmp_path, ['set_c3/0001_c1.jpg', 'set_c4/0001_c2.jpg'])
+    assert FolderReID(root, labels=False, camera_pattern=r'_c(\d+)').get_camids().tolist() == [1, 2]
+    assert FolderReID(root, labels=False, camera_pattern=r'_c(\d+)/').get_camids().tolist() == [3, 4]
+
+
+def test_a_pattern_that_only_folders_have(tmp_path):
+    root = make(tmp_path, ['cam1/a.jpg', 'cam2/b.jpg'])
+    with pytest.raises(ValueError, match=r'in the names of 2 of 2 images: cam1/a.jpg.*in their folders.*a / in it'):
+        FolderReID(root, labels=False, camera_pattern=r'cam(\d+)')
+    with pytest.raises(ValueError, match=r'in the paths of 2 of 2 images: cam1/a.jpg, cam2/b.jpg$'):
+        FolderReID(root, labels=False, camera_pattern=r'view(\d+)/')
+
+
+def test_more_loose_images_than_others_are_no_identities(tmp_path):
+    root = make(tmp_path, ['a.jpg', 'b.jpg', 'sub/c.jpg'])
+    with pytest.raises(ValueError, match=r"holds 2 images \('a.jpg', 'b.jpg'\) beside 1 folder\(s\) \('sub'\) with 1"):
+        FolderReID(root)
+    assert len(FolderReID(root, labels=False)) == 3
+
+
+@pytest.mark.parametrize('folders, option', [
+    (('cam1', 'cam2'), r"camera_pattern=r'cam(\d+)/'"), (('Cam .01', 'Cam .02'), r"camera_pattern=r'Cam\s\.(\d+)/'"),
+    (('cam1', 'kamera2'), r"camera_pattern=r'(\d+)/'"), (('cam.a', 'cam.b'), 'path,camid, as these cameras have no')])
+def test_identities_named_like_cameras(tmp_path, logged, folders, option):
+    root = make(tmp_path, [f'{folder}/{row}.jpg' for folder in folders for row in range(2)])
+    notes = FolderReID(root, 'all').notes
+    assert [note.kind for note in notes] == ['camera-folders'] and option in notes[0].text
+    assert notes[0].text in warnings(logged)[0]
+    if 'camera_pattern' in option:  # it does what it says
+        pattern = option.split("'")[1]
+        assert FolderReID(root, labels=False, camera_pattern=pattern).get_camids().tolist() == [1, 1, 2, 2]
+
+
+def test_images_of_other_formats_are_named(tmp_path, logged):
+    root = make(tmp_path, ['1/a.jpg', '1/b.jpg'])
+    for name in ('1/c.webp', '1/deep/d.TIFF', 'e.heic', '1/.f.webp', '1/notes.txt'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b'x')
+    for labels in (True, False):
+        notes = FolderReID(root, 'all', labels=labels).notes
+        assert [note.kind for note in notes] == ['other-format'] and notes[0].text.startswith('3 image(s)')
+        assert '1/c.webp' in notes[0].text and '1/deep/d.TIFF' in notes[0].text and "'e.heic'" in notes[0].text
+    for name in ('a.jpg', 'b.jpg'):
+        (tmp_path / '1' / name).unlink()
+    with pytest.raises(FileNotFoundError, match=r'no image was found.*There are 3 of other formats.*convert them'):
+        FolderReID(root)
 
 
 # ---- as any dataset ----------------------------------------------------------------------------------------------

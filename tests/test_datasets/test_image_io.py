@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 from mmreid.datasets import ImageReadError, read_image
 
@@ -67,3 +68,49 @@ def test_missing_file_is_named(tmp_path):
         read_image(tmp_path / 'none.jpg')
     with pytest.raises(OSError):
         read_image(tmp_path)
+
+
+# ---- what users' files hold, beside what Pillow makes of them ------------------------------------------------------
+
+
+def as_bgr(image):
+    return np.asarray(image.convert('RGB'))[:, :, ::-1]
+
+
+@pytest.mark.parametrize('mode', ['L', 'LA', 'P', '1', 'RGB'])
+def test_modes_of_png_become_three_channels(tmp_path, image, mode):
+    Image.fromarray(image[:, :, ::-1]).convert(mode).save(tmp_path / 'a.png')
+    assert np.array_equal(read_image(tmp_path / 'a.png'), as_bgr(Image.open(tmp_path / 'a.png')))
+
+
+def test_transparency_is_left_out(tmp_path, image):
+    alpha = np.linspace(0, 255, image.shape[0] * image.shape[1]).astype(np.uint8).reshape(image.shape[:2])
+    Image.fromarray(np.dstack([image[:, :, ::-1], alpha]), 'RGBA').save(tmp_path / 'a.png')
+    assert np.array_equal(read_image(tmp_path / 'a.png'), image)
+
+
+@pytest.mark.parametrize('channels', [1, 3])
+def test_of_16_bits_the_upper_8_are_read(tmp_path, image, channels):
+    lower = np.random.default_rng(1).integers(0, 256, image.shape)
+    deep = image.astype(np.uint16) * 256 + lower.astype(np.uint16)
+    cv2.imwrite(str(tmp_path / 'a.png'), deep if channels == 3 else deep[:, :, 0])
+    expected = image if channels == 3 else np.repeat(image[:, :, :1], 3, axis=2)
+    found = read_image(tmp_path / 'a.png')
+    assert found.dtype == np.uint8 and np.abs(found.astype(int) - expected).max() <= 1  # cut or rounded
+
+
+def test_cmyk_becomes_colours(tmp_path, image):
+    Image.fromarray(image[:, :, ::-1]).convert('CMYK').save(tmp_path / 'a.jpg', quality=95)
+    expected = as_bgr(Image.open(tmp_path / 'a.jpg'))
+    assert np.abs(read_image(tmp_path / 'a.jpg').astype(int) - expected).max() <= 3
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_the_orientation_of_the_camera_is_applied(tmp_path, image, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(image[:, :, ::-1]).save(tmp_path / 'a.jpg', exif=exif, quality=95)
+    expected = as_bgr(ImageOps.exif_transpose(Image.open(tmp_path / 'a.jpg')))
+    found = read_image(tmp_path / 'a.jpg')
+    assert found.shape == expected.shape == ((128, 64, 3) if orientation < 5 else (64, 128, 3))
+    assert np.abs(found.astype(int) - expected).max() <= 2

@@ -192,13 +192,90 @@ def test_images_without_labels_and_lists(tmp_path, check):
     assert status == 0 and 'images listed in list.csv' in output and '| gallery |' in output, output
 
 
+def write_images(root, names, size=(32, 16)):
+    for seed, name in enumerate(names):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_image_anywhere(root / name, seed, size)
+    return root
+
+
+def test_loose_images_beside_folders(tmp_path, check):
+    root = write_images(tmp_path / 'flat', [*(f'{row}.jpg' for row in range(5)), 'more/x.jpg'])
+    status, output = check(root)
+    assert status == 1 and 'holds 5 images' in output and 'labels=False reads them all' in output, output
+    status, output = check(root, '--options', 'labels=False')
+    assert status == 0 and '6 of 6 images decoded' in output, output
+    root = write_images(tmp_path / 'one', ['1/a.jpg', '1/b.jpg', '2/a.jpg', '2/b.jpg', 'forgotten.jpg'])
+    status, output = check(root)
+    assert status == 1 and len(problems(output)) == 1 and "'forgotten.jpg'" in problems(output)[0], output
+
+
+def test_cameras_that_would_be_identities(tmp_path, check):
+    root = write_images(tmp_path, [f'Cam {camid}/{row}.jpg' for camid in (1, 2) for row in range(3)])
+    status, output = check(root)
+    assert status == 1 and len(problems(output)) == 1 and "camera_pattern=r'Cam\\s(\\d+)/'" in output, output
+    assert 'camera-names' not in output  # said once
+    status, output = check(root, '--options', 'labels=False', r'camera_pattern=Cam\s(\d+)/')
+    assert status == 0 and 'no-cameras' not in output and 'camera-folders' not in output, output
+
+
+def test_cameras_in_names_are_suggested(tmp_path, check):
+    root = write_images(tmp_path / 'a', [f'{pid}/{pid:04d}_c{camid}_{row}.jpg' for pid in (1, 2) for camid in (1, 3)
+                                         for row in range(2)])
+    status, output = check(root)
+    assert status == 0 and r"--options 'camera_pattern=_c(\d+)'" in output, output
+    status, output = check(root, *PATTERN)
+    assert status == 0 and 'camera-names' not in output, output
+
+
+@pytest.mark.parametrize('paths, expected', [
+    (['a_c1.jpg', 'b_c2.jpg', 'x/c_c2.jpg'], r'_c(\d+)'),
+    (['0002_c1s1_3.jpg', '0002_c2s1_3.jpg'], r'_c(\d+)'),
+    (['cam1_a.jpg', 'cam2_b.jpg'], r'cam_?(\d+)'),
+    (['Camera 01/a.jpg', 'Camera 02/a.jpg'], r'[Cc]am(?:era)?[\s_.-]?(\d+)/'),
+    (['2026/cam1/a.jpg', '2026/cam2/a.jpg'], r'cam_?(\d+)/'),
+    ([f'img_c{row}.jpg' for row in range(9)], None),  # a counter
+    (['a_c1.jpg', 'b_c1.jpg'], None),
+    (['a_c1.jpg', 'b_c2.jpg', 'c.jpg'], None),
+])
+def test_guessed_patterns(paths, expected):
+    assert inspection.guess_camera_pattern(paths) == expected
+
+
+def test_other_formats_and_unlabelled_images_are_counted(tmp_path, check):
+    root = write_images(tmp_path / 'root', [f'{row}.jpg' for row in range(3)])
+    for name in ('a.webp', 'b.TIF', 'c.heic', 'notes.txt'):
+        (root / name).write_bytes(b'x')
+    status, output = check(root, '--json', tmp_path / 'report.json')
+    assert status == 0 and "3 image(s)" in output and "'a.webp', 'b.TIF', 'c.heic'; .jpg" in output, output
+    assert 'no-cameras' in output and 'CameraNormalised' in output
+    part, = json.loads((tmp_path / 'report.json').read_text())['parts']
+    assert (part['images'], part['unlabelled'], part['nobody'], part['identities']) == (3, 3, 0, 0)
+
+
+def test_images_that_use_few_of_16_bits(tmp_path, check):
+    root = write_images(tmp_path, ['1/a.png', '1/b.png', '2/a.png', '2/b.png'])
+    pixels = np.random.default_rng(0).integers(0, 4096, (32, 16, 3)).astype(np.uint16)
+    (root / '1' / 'b.png').write_bytes(cv2.imencode('.png', pixels)[1].tobytes())
+    status, output = check(root)
+    assert status == 0 and '1 image(s) have no pixel above 31 of 255' in output and '1/b.png' in output, output
+
+
+def test_images_below_an_overlay_of_labels(own_folder, tmp_path, check):
+    (tmp_path / 'config.py').write_text(
+        'train_dataloader = dict(dataset=dict(type="PseudoLabelDataset", pipeline=[], test_pipeline=[], '
+        f'dataset=dict(type="FolderReID", data_root={str(own_folder)!r}, labels=False, cache=True)))\n')
+    status, output = check(tmp_path / 'config.py')
+    assert status == 0 and '4 of 4 images decoded' in output, output
+
+
 def test_market_tree_is_not_taken_for_an_incomplete_market(market_tree, check):
     status, output = check(market_tree)
     assert status == 0 and 'recognised as Market1501' in output and 'other-count' in output, output
     status, output = check(market_tree, '--type', 'Market1501')
     assert status == 1 and 'train has 6 images (published: 12,936)' in output
     status, output = check(market_tree.parent)
-    assert status == 1 and 'Did you mean' in output and 'Market-1501-v15.09.15' in output
+    assert status == 2 and 'Did you mean' in output and 'Market-1501-v15.09.15' in output
 
 
 def test_config_with_merged_parts_and_shared_test_people(market_tree, tmp_path, check):
@@ -264,7 +341,13 @@ def test_wrong_calls(tmp_path, check):
     for arguments, text in (((tmp_path / 'none', ), 'does not exist'), ((tmp_path / 'none.py', ), 'does not exist'),
                             ((tmp_path, ), 'is empty'), ((tmp_path, '--type', 'Nothing'), 'not registered')):
         status, output = check(*arguments)
-        assert status == 1 and text in output and 'Traceback' not in output
+        assert status == 2 and text in output and 'Traceback' not in output
+
+
+def test_an_output_that_is_there_is_a_wrong_call(own_folder, tmp_path, check):
+    (tmp_path / 'fix.txt').write_text('mine')
+    status, output = check(own_folder, '--fix-list', tmp_path / 'fix.txt')
+    assert status == 2 and '--force replaces it' in output and (tmp_path / 'fix.txt').read_text() == 'mine'
 
 
 def test_every_kind_is_explained(check):

@@ -291,8 +291,8 @@ def test_configs(name, sampler, market_tree):
 def test_config_of_a_folder(tmp_path, monkeypatch):
     for pid in range(1, 5):
         for shot in range(2):
-            (tmp_path / 'my_images' / str(pid)).mkdir(parents=True, exist_ok=True)
-            write_image(tmp_path / 'my_images' / str(pid) / f'{shot}.jpg', pid)
+            (tmp_path / 'old_cameras' / str(pid)).mkdir(parents=True, exist_ok=True)
+            write_image(tmp_path / 'old_cameras' / str(pid) / f'{shot}.jpg', pid)
     monkeypatch.setenv('MMREID_DATA_ROOT', str(tmp_path))
     config = Config.fromfile(osp.join(BASES, 'folder.py'))
     assert config.val_evaluator.protocols == ['all']
@@ -300,6 +300,28 @@ def test_config_of_a_folder(tmp_path, monkeypatch):
         train, test = (DATASETS.build(loader.dataset) for loader in (config.train_dataloader, config.test_dataloader))
     assert train.num_classes == 2 and train[0]['inputs'].shape == (3, 256, 128)
     assert (test.get_splits() == 'query').sum() == 2
+
+
+def snippets_for_folders():
+    with open(osp.join(BASES, 'folder.py'), encoding='utf-8') as file:
+        lines = [line[6:] for line in file if line.startswith('#     ')]
+    yield 'folder.py', f'_base_ = {osp.join(BASES, "folder.py")!r}\n' + ''.join(lines), r'_c(\d+)', ['market1501']
+    with open(osp.join(osp.dirname(BASES), '../../docs/en/user_guides/datasets.md'), encoding='utf-8') as file:
+        block, = (text.partition('```')[0] for text in file.read().split('```python\n') if text.startswith('_base_'))
+    configs = osp.join(BASES, '../..')
+    yield 'datasets.md', block.replace("'configs/", f"'{configs}/"), r'cam(\d+)/', ['market1501', 'nd']
+
+
+@pytest.mark.parametrize('where, text, pattern, protocols', [
+    pytest.param(*given, id=given[0]) for given in snippets_for_folders()])
+def test_snippets_for_folders(tmp_path, where, text, pattern, protocols):
+    """They change training, validation and test alike."""
+    (tmp_path / 'mine.py').write_text(text)
+    config = Config.fromfile(str(tmp_path / 'mine.py'))
+    loaders = config.train_dataloader, config.val_dataloader, config.test_dataloader
+    assert [(loader.dataset.type, loader.dataset.split, loader.dataset.camera_pattern) for loader in loaders] == [
+        ('FolderReID', split, pattern) for split in ('train', 'test', 'test')]
+    assert config.val_evaluator == config.test_evaluator == dict(type='ReIDMetric', protocols=protocols)
 
 
 def test_is_registered(market_tree):

@@ -18,6 +18,11 @@ def test_plain_values_are_read_as_before():
         'a.b': 1, 'c': .5, 'd': True, 'e': None, 'f': [1, 2], 'g': ['x', 'y'], 'h': (1, 2), 'i': 'k=v'}
 
 
+def test_blanks_stay():
+    assert parse('root=/data/my cameras/a', 'p="cam (\\d+)"', 'q=[1, 2]', 'r=a, b') == {
+        'root': '/data/my cameras/a', 'p': r'cam (\d+)', 'q': [1, 2], 'r': ['a', 'b']}
+
+
 def test_text_with_braces_and_order():
     assert parse('a=epoch_{}.pth') == {'a': 'epoch_{}.pth'}
     assert parse('a=dict(b=1)', 'a=2') == {'a': 2} and parse('a=2', 'a=dict(b=1)') == {'a': {'b': 1}}

@@ -3,9 +3,11 @@
 
     python tools/dataset_converters/to_csv.py configs/ptl/densenet161_market.py OUT.csv
     python tools/dataset_converters/to_csv.py --type DukeMTMCreID --data-root data/DukeMTMC-reID OUT.csv
+    python tools/dataset_converters/to_csv.py OUT.csv --type FolderReID --data-root data/mine --options labels=False
 
-Paths are relative to the folder of the table where the images lie below it, otherwise absolute. Images stay where they
-are. The table appears when it is complete.
+Images without labels have no test split: of these, the training split is written. Paths are relative to the folder of
+the table where the images lie below it, otherwise absolute. Images stay where they are. The table appears when it is
+complete.
 """
 
 import argparse
@@ -20,7 +22,11 @@ def parse_args() -> argparse.Namespace:
     add_dataset_arguments(parser)
     parser.add_argument('out', help='file to write')
     parser.add_argument('--force', action='store_true', help='replace the file')
-    return parser.parse_intermixed_args()  # so that OUT may follow an option
+    parser.set_defaults(splits=None)
+    args = parser.parse_intermixed_args()  # so that OUT may follow an option
+    if args.splits is None:
+        args.splits = ['train', 'test'] if args.options.get('labels', True) else ['train']
+    return args
 
 
 def main() -> None:

@@ -2,10 +2,11 @@
 """Examine a dataset before a long training: folders, counts, identities, every file and what is in it.
 
     python tools/misc/check_dataset.py configs/ptl/densenet161_market.py       # all datasets of its loaders
-    python tools/misc/check_dataset.py data/my_cameras --fix-list broken.txt   # the layout says what it is
-    python tools/misc/check_dataset.py data/my_cameras --type FolderReID --options split=all
+    python tools/misc/check_dataset.py data/old_cameras --fix-list broken.txt   # the layout says what it is
+    python tools/misc/check_dataset.py data/new_cameras --options labels=False 'camera_pattern=cam(\\d+)/'
 
-Ends with status 1 if there are errors, 2 if it was called wrongly, 0 otherwise.
+Ends with status 1 if there are errors, 0 if there are none, 2 if nothing was examined: wrong options, no such config or
+folder, a folder that nobody can recognise, an output that is there.
 
 Errors, after which the data should not be used like this:
 
@@ -129,10 +130,10 @@ def print_report(result: Inspection, decoded: bool) -> None:
 
 def _part_table(result: Inspection) -> str:
     header = ['dataset', 'split', 'images', 'published', 'identities', 'published', 'cameras', 'junk, distractors',
-              'broken']
+              'without label', 'broken']
     rows = [[part.dataset, part.split, f'{part.images:,}', _or_dash(part.published_images), f'{part.identities:,}',
-             _or_dash(part.published_identities), str(part.cameras), f'{part.nobody:,}', f'{part.broken:,}']
-            for part in result.parts]
+             _or_dash(part.published_identities), str(part.cameras), f'{part.nobody:,}', f'{part.unlabelled:,}',
+             f'{part.broken:,}'] for part in result.parts]
     return '\n' + text_table(header, rows)
 
 
@@ -158,7 +159,7 @@ def main() -> int:
         settings, guessed = dataset_configs(args)
     except (ConfigError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
-        return 1
+        return 2
     with progress_bar() as start:
         result = inspection.inspect_datasets(settings, decode=args.decode, num_threads=args.num_workers,
                                              guessed=guessed, start=start)

@@ -1,11 +1,13 @@
 #!/usr/bin/env python
-"""Draw a sheet of identities (rows) and cameras (columns), to see what is trained on.
+"""Draw a sheet of identities (rows) and cameras (columns), or of images without labels by camera.
 
     python tools/visualization/browse_dataset.py configs/baseline/resnet18_synthetic.py sheet.png --augmented
-    python tools/visualization/browse_dataset.py data/my_cameras sheet.png --split gallery --num-images 3
+    python tools/visualization/browse_dataset.py data/old_cameras sheet.png --split gallery --num-images 3
+    python tools/visualization/browse_dataset.py data/new_cameras sheet.png --options 'camera_pattern=_c(\\d+)'
 
-Identities, and their images where there are more than fit, are drawn with the seed. Grey: no such image. With
---augmented, each image is followed by itself after the training pipeline.
+Identities, and their images where there are more than fit, are drawn with the seed. Grey: no such image. Where nobody
+is known (labels=False), each row is a camera with images drawn from it. With --augmented, each image is followed by
+itself after the training pipeline.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import numpy as np
 from mmengine.registry import init_default_scope
 
 from mmreid.datasets import ReIDDataset, SeededIndex
-from mmreid.datasets.inspection import Layout, recognise_layout
+from mmreid.datasets.inspection import Layout, recognise_layout, without_overlay
 from mmreid.registry import DATASETS
 from mmreid.utils.command_line import check_output
 from mmreid.utils.config import ConfigError, load_config
@@ -36,7 +38,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--split', choices=_SPLITS, help='part to show; test is query and gallery (default: train, '
                         'or all for a folder without splits)')
     parser.add_argument('--num-pids', type=int, default=8, help='identities (default: 8)')
-    parser.add_argument('--num-images', type=int, default=1, help='images of an identity in a camera (default: 1)')
+    parser.add_argument('--num-images', type=int, help='images of an identity in a camera (default: 1), without labels '
+                        'of a camera (default: 8)')
     parser.add_argument('--augmented', action='store_true', help='also show the images after the training pipeline')
     parser.add_argument('--pipeline-from', metavar='CONFIG', help='for a folder: config with the training pipeline')
     parser.add_argument('--type', help='type of the dataset in the folder (default: recognised by its layout)')
@@ -47,7 +50,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--force', action='store_true', help='replace OUT.png')
     args = parser.parse_args()
     for name in ('num_pids', 'num_images'):
-        if getattr(args, name) < 1:
+        if getattr(args, name) is not None and getattr(args, name) < 1:
             parser.error(f'--{name.replace("_", "-")} must be at least 1')
     if not args.out.lower().endswith('.png'):
         parser.error(f'the picture must be a .png, got "{args.out}"')
@@ -64,6 +67,7 @@ def dataset_settings(args: argparse.Namespace) -> dict:
         layout = recognise_layout(args.target) if args.type is None else Layout(args.type, args.target, '')
         split = {} if args.split is None else dict(split='test' if args.split in ('query', 'gallery') else args.split)
         settings = layout.settings(**split, **args.options)[0]
+    settings = without_overlay(settings)
     if not args.augmented:
         return dict(settings, pipeline=[], cache=False)
     if pipeline_from is None:
@@ -81,21 +85,30 @@ def _loader(path: str, name: str) -> dict:
     return loader.dataset.to_dict()
 
 
+def is_unlabelled(dataset: ReIDDataset) -> bool:
+    """Whether no image is of anybody, and it is no test data, where such images are junk and distractors."""
+    return dataset.split == 'train' and bool(np.isin(dataset.get_pids(), dataset.NON_IDENTITIES).all())
+
+
 def choose_rows(dataset: ReIDDataset, args: argparse.Namespace) -> dict[tuple[int, int], list[int]]:
-    """Rows of the dataset to show by identity and camera."""
+    """Rows of the dataset to show by identity and camera; where nobody is known, by camera and 0."""
     rng = np.random.default_rng(args.seed)
     pids, camids, splits = dataset.get_pids(), dataset.get_camids(), dataset.get_splits()
-    wanted = ~np.isin(pids, dataset.NON_IDENTITIES)
-    if args.split in ('query', 'gallery'):
-        wanted &= splits == args.split
-    people = np.unique(pids[wanted])
-    if not len(people):
-        raise ValueError(f'{dataset.summary()}: no identity to show')
-    people = np.sort(rng.choice(people, min(args.num_pids, len(people)), replace=False))
+    if is_unlabelled(dataset):
+        keys, wanted, number = np.stack([camids, np.zeros_like(camids)], axis=1), np.ones(len(pids), dtype=bool), 8
+    else:
+        keys, wanted, number = np.stack([pids, camids], axis=1), ~np.isin(pids, dataset.NON_IDENTITIES), 1
+        if args.split in ('query', 'gallery'):
+            wanted &= splits == args.split
+        people = np.unique(pids[wanted])
+        if not len(people):
+            raise ValueError(f'{dataset.summary()}: no identity to show')
+        people = np.sort(rng.choice(people, min(args.num_pids, len(people)), replace=False))
+        wanted &= np.isin(pids, people)
     rows = defaultdict(list)
-    for row in np.flatnonzero(wanted & np.isin(pids, people)):
-        rows[int(pids[row]), int(camids[row])].append(int(row))
-    return {key: sorted(rng.permutation(rows[key])[:args.num_images].tolist()) for key in sorted(rows)}
+    for row in np.flatnonzero(wanted):
+        rows[tuple(keys[row].tolist())].append(int(row))
+    return {key: sorted(rng.permutation(rows[key])[:args.num_images or number].tolist()) for key in sorted(rows)}
 
 
 def load_images(dataset: ReIDDataset, row: int, args: argparse.Namespace) -> list[np.ndarray]:
@@ -111,13 +124,15 @@ def load_images(dataset: ReIDDataset, row: int, args: argparse.Namespace) -> lis
 def draw(dataset: ReIDDataset, args: argparse.Namespace) -> np.ndarray:
     """The sheet."""
     chosen = choose_rows(dataset, args)
-    people, cameras = (sorted(set(numbers)) for numbers in zip(*chosen))
-    cells = {(people.index(pid), cameras.index(camid)): [image for row in rows
-                                                         for image in load_images(dataset, row, args)]
-             for (pid, camid), rows in chosen.items()}
-    slots = max(map(len, cells.values()))
-    return contact_sheet(cells, [f'pid {pid}' for pid in people], [f'camera {camid}' for camid in cameras],
-                         slots=slots, image_size=tuple(args.image_size))
+    firsts, seconds = (sorted(set(numbers)) for numbers in zip(*chosen))
+    cells = {(firsts.index(first), seconds.index(second)): [image for row in rows
+                                                            for image in load_images(dataset, row, args)]
+             for (first, second), rows in chosen.items()}
+    labels = [f'pid {pid}' for pid in firsts], [f'camera {camid}' for camid in seconds]
+    if is_unlabelled(dataset):
+        known = getattr(dataset, 'reads_cameras', True)
+        labels = [f'camera {camid}' if known else 'camera ?' for camid in firsts], ['without labels']
+    return contact_sheet(cells, *labels, slots=max(map(len, cells.values())), image_size=tuple(args.image_size))
 
 
 def main() -> int:

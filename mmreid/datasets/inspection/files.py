@@ -28,6 +28,8 @@ class FileFacts(NamedTuple):
     pixels: bytes | None = None
     #: Height and width; None if unknown.
     size: tuple[int, int] | None = None
+    #: Largest value of a pixel, 0 to 255; None if unknown.
+    brightest: int | None = None
     #: Kind of the problem: ``'unreadable'``, ``'empty'``, ``'truncated'`` or ``'damaged'``; ``''``: none.
     problem: str = ''
     #: The problem in words.
@@ -103,7 +105,7 @@ def _read(dataset: ReIDDataset, row: int, decode: bool) -> FileFacts:
     except ImageReadError as error:
         return FileFacts(content, problem=_kind(str(error)), message=_without_path(str(error), info['img_path']))
     size = image.shape[:2]
-    return FileFacts(content, _digest(np.ascontiguousarray(image), repr(image.shape).encode()), size)
+    return FileFacts(content, _digest(np.ascontiguousarray(image), repr(image.shape).encode()), size, int(image.max()))
 
 
 def _read_alone(dataset: ReIDDataset, row: int) -> FileFacts:

@@ -24,18 +24,25 @@ ERRORS = {
     'leak': 'the same picture in training and test data',
     'train-and-test': 'an identity in training and test data',
     'name': 'the name of a file says another identity than its folder or its label',
+    'loose': 'images beside the folders of identities, which are left out',
+    'camera-folders': 'folders with the names of cameras are read as identities',
 }
 #: Kinds of findings that training and evaluation can live with, and what they mean.
 NOTES = {
     'other-count': 'the layout is that of a published dataset, the number of images far from it: other data',
     'duplicate': 'the same picture several times, of the same identity and camera, or as junk or distractor',
     'size': 'the size or aspect ratio of an image is far from those of the others',
+    'dark': 'hardly any light in an image: a 16-bit file that uses its lower bits only, or a covered camera',
+    'other-format': 'images of formats that are not read, which are left out',
+    'left-out': 'folders without images, or beside train, query and gallery',
+    'camera-names': 'names or folders look as if they had the numbers of cameras, which are not read',
     'no-cameras': 'all images are of one camera, or none is known; evaluate with the protocol "all"',
     'one-image': 'identities with one image in training or gallery',
     'one-camera': 'identities with one camera in training or gallery',
     'no-match': 'queries without a match from another camera; they are not evaluated',
 }
 
+_DARK = 32  # of 255; a 16-bit file with values of 12 bits has at most 15
 _TEST_SPLITS = ('query', 'gallery', 'multi_query')
 
 
@@ -77,7 +84,7 @@ def find_all(records: Sequence[Record], facts: dict[str, FileFacts]) -> list[Fin
     """All findings about records and their files."""
     return list(chain(find_broken(records, facts), find_copies(records, facts), find_wrong_names(records),
                       find_shared_people(records), find_unknown_cameras(records), find_lonely_people(records),
-                      find_lost_queries(records), find_odd_sizes(records, facts)))
+                      find_lost_queries(records), find_odd_sizes(records, facts), find_dark(records, facts)))
 
 
 def find_broken(records: Sequence[Record], facts: dict[str, FileFacts]) -> Iterator[Finding]:
@@ -176,6 +183,16 @@ def find_odd_sizes(records: Sequence[Record], facts: dict[str, FileFacts]) -> It
                           f'{" and ".join(what)} is far from the median, {height:.0f} x {width:.0f}', (path,))
 
 
+def find_dark(records: Sequence[Record], facts: dict[str, FileFacts]) -> Iterator[Finding]:
+    """Images whose brightest pixel is nearly black, in one finding."""
+    dark = [path for path in _splits_of(records) if facts[path].brightest is not None and facts[path].brightest < _DARK]
+    if dark:
+        named = ', '.join(f'"{path}"' for path in dark[:3]) + (' ...' if len(dark) > 3 else '')
+        yield Finding('dark', f'{len(dark):,} image(s) have no pixel above {_DARK - 1} of 255: {named}. Of 16-bit '
+                      'files the upper 8 bits are read: where values fill fewer than 16 bits, stretch and save them '
+                      'again', tuple(dark))
+
+
 def find_shared_people(records: Sequence[Record]) -> Iterator[Finding]:
     """Identities that are trained on and tested."""
     train = {record.person for record in records if record.is_person and record.split == 'train'}
@@ -219,9 +236,11 @@ def find_lost_queries(records: Sequence[Record]) -> Iterator[Finding]:
 
 def find_unknown_cameras(records: Sequence[Record]) -> Iterator[Finding]:
     """Datasets with one camera: the usual protocols, which want matches from another one, cannot be evaluated."""
-    for space in sorted({record.space for record in records if record.is_person} - _spaces_with_cameras(records)):
-        yield Finding('no-cameras', f'{space}: all images are of one camera, or the cameras are not known; only the '
-                      'protocol "all" can be evaluated')
+    people = {record.space for record in records if record.is_person}
+    for space in sorted({record.space for record in records} - _spaces_with_cameras(records)):
+        matters = 'only the protocol "all" can be evaluated' if space in people else \
+            'labels cannot be compared or made across cameras (CameraNormalised, CrossCameraNeighbours)'
+        yield Finding('no-cameras', f'{space}: all images are of one camera, or the cameras are not known; {matters}')
 
 
 def _spaces_with_cameras(records: Sequence[Record]) -> set[str]:

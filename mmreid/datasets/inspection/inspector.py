@@ -13,6 +13,7 @@ from mmreid.registry import DATASETS
 from ..base import ReIDDataset
 from .files import FileFacts, read_facts
 from .findings import Finding, Record, find_all, size_histogram
+from .folders import find_in_folder
 
 #: Called with the number of images done since the last call.
 Advance = Callable[[int], object]
@@ -27,12 +28,14 @@ class PartCount:
     images: int
     identities: int
     cameras: int
-    #: Images of junk and distractors, part of ``images``.
+    #: Images of junk and distractors, part of ``images``; none where no image has a label.
     nobody: int
     published_images: int | None = None
     published_identities: int | None = None
     #: Images that are unreadable, empty, truncated or damaged.
     broken: int = 0
+    #: Images that have no label because they were read so (``labels=False``), part of ``images``.
+    unlabelled: int = 0
 
 
 @dataclass
@@ -108,6 +111,7 @@ def inspect_datasets(settings: Sequence[dict], *, decode: bool = True, num_threa
         for part in parts:
             part.broken = broken[part.split]
         result.findings += _count_findings(dataset, parts, guessed)
+        result.findings += [finding for finding in find_in_folder(dataset) if finding not in result.findings]
         result.parts += parts
         records += own
     result.findings += find_all(records, result.facts)
@@ -129,8 +133,19 @@ def build_datasets(settings: Sequence[dict]) -> tuple[list[ReIDDataset], list[st
     return datasets, problems
 
 
+def without_overlay(settings: dict) -> dict:
+    """Config of the images below an overlay of labels (``PseudoLabelDataset``); any other config as it is.
+
+    Raises:
+        KeyError: If its type is not registered.
+    """
+    inner, kind = settings.get('dataset'), DATASETS.get(settings['type'])
+    is_overlay = isinstance(inner, dict) and not (isinstance(kind, type) and issubclass(kind, ReIDDataset))
+    return without_overlay(inner) if is_overlay else settings
+
+
 def _bare(settings: dict) -> dict:
-    bare = dict(settings, pipeline=[], cache=False)
+    bare = dict(without_overlay(settings), pipeline=[], cache=False)
     if 'datasets' in bare:
         bare['datasets'] = [_bare(part) for part in bare['datasets']]
     return bare
@@ -157,11 +172,13 @@ def part_counts(dataset: ReIDDataset) -> list[PartCount]:
     """Sizes of the parts of a dataset, beside the published ones if it is whole."""
     published = {} if dataset._subset_text() or not dataset.check_counts else dataset.PUBLISHED_COUNTS
     pids, camids, splits = dataset.get_pids(), dataset.get_camids(), dataset.get_splits()
+    has_labels = getattr(dataset, 'labels', True)
     parts = []
     for split, number in dataset.count().items():
         inside = splits == split
         part = PartCount(dataset._title(), split, number.images, number.pids, len(np.unique(camids[inside])),
-                         int(np.isin(pids[inside], dataset.NON_IDENTITIES).sum()))
+                         int(np.isin(pids[inside], dataset.NON_IDENTITIES).sum()) if has_labels else 0,
+                         unlabelled=0 if has_labels else number.images)
         if split in published:
             part.published_images, part.published_identities = published[split]
         parts.append(part)

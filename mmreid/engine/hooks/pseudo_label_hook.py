@@ -19,8 +19,10 @@ from mmreid.engine.pseudo_rounds import (
     extract_pool,
     is_saturated,
 )
+from mmreid.engine.runner.encoders import without_cameras
 from mmreid.engine.runner.loops import EpochTrainLoop
 from mmreid.pseudo_labels import PseudoLabels, camera_mixing, label_quality, neighbour_quality
+from mmreid.pseudo_labels.cross_camera import SAY_CAMERAS
 from mmreid.registry import HOOKS, TASK_UTILS
 from mmreid.utils.checkpoint import CheckpointError
 from mmreid.utils.features import Array
@@ -45,7 +47,7 @@ class PseudoLabelHook(Hook):
 
     1. features of the pool are extracted in evaluation mode under its test pipeline (distributed, with a bar),
     2. the labeller says labels and selection, which the log reports; where identities are known, with the quality of
-       the labels (they are used for nothing else),
+       the labels (they are used for nothing else); a labeller gets no cameras where the images do not tell them,
     3. the overlay, the data loader and the classifiers are made anew, the latter with fresh weights, and the optimizer
        and the schedules (and averaged weights of ``EMAHook``) begin anew, too,
     4. with ``restart='original'`` all other weights are those from before the first round.
@@ -120,6 +122,7 @@ class PseudoLabelHook(Hook):
         if runner.max_epochs % self.epochs_per_round:
             raise ValueError(f'max_epochs={runner.max_epochs} must be a multiple of epochs_per_round='
                              f'{self.epochs_per_round}')
+        self._check_cameras(runner)
         if self._labels is None:
             self._set_aside(runner)
             self._original.keep(bare_network(runner), runner.work_dir, str(runner._load_from))
@@ -242,8 +245,9 @@ class PseudoLabelHook(Hook):
             device = next(runner.model.parameters()).device
             try:
                 given = torch.as_tensor(feats.feats).to(device) if device.type == 'cuda' else feats.feats
-                result = self._labelled(runner, number, given, feats.camids)
-                found[0] = self._report(runner, number, result, feats.pids, feats.camids)
+                camids = self._known_cameras(runner)
+                result = self._labelled(runner, number, given, camids)
+                found[0] = self._report(runner, number, result, feats.pids, camids)
             except Exception as error:  # whatever it is, no other process is to wait for labels that do not come
                 failure, found[1] = error, str(error) or type(error).__name__
         broadcast_object_list(found)
@@ -253,7 +257,28 @@ class PseudoLabelHook(Hook):
             raise PseudoLabelError(f'round {number}: {found[1]}') from failure
         return result, found[0]
 
-    def _labelled(self, runner, number: int, feats: Array, camids: np.ndarray) -> PseudoLabels:
+    def _known_cameras(self, runner) -> Optional[np.ndarray]:
+        """Camera of each image of the pool, None where nobody knows: unknown ones of a data set are all number 0."""
+        dataset = self._dataset(runner)
+        camids = dataset.source.get_camids()[dataset.pool_rows]
+        unknown = len(np.unique(camids)) < 2 and any(without_cameras(dataset.source))
+        return None if unknown or camids.min(initial=0) < 0 else camids
+
+    def _check_cameras(self, runner) -> None:
+        """Say that cameras are not known, and end here where the labeller needs them, before features are
+        extracted."""
+        if not len(self._dataset(runner).pool_rows):
+            return
+        for name in without_cameras(self._dataset(runner).source):
+            runner.logger.warning(f'{name} does not tell the cameras of its images: they count as of one, and how many '
+                                  f'cameras a cluster has is not reported for one. {SAY_CAMERAS}.')
+        if hasattr(self.labeller, 'check_cameras'):
+            try:
+                self.labeller.check_cameras(self._known_cameras(runner))
+            except ValueError as error:
+                raise PseudoLabelError(f'round {runner.epoch // self.epochs_per_round + 1}: {error}') from error
+
+    def _labelled(self, runner, number: int, feats: Array, camids: Optional[np.ndarray]) -> PseudoLabels:
         """Ask the labeller, on the main process; what else is to be done with the features is done here."""
         return self.labeller(feats, camids)
 
@@ -262,11 +287,11 @@ class PseudoLabelHook(Hook):
         return f'Round {number}'
 
     def _report(self, runner, number: int, result: PseudoLabels, pids: np.ndarray,
-                camids: np.ndarray) -> Dict[str, Any]:
+                camids: Optional[np.ndarray]) -> Dict[str, Any]:
         """Log a labelling; returns its record."""
         record, title = dict(result.info), self._title(runner, number)
         record.pop('neighbour_rows', None)  # one number an image is too much for a record
-        several = len(np.unique(camids)) > 1
+        several = camids is not None and len(np.unique(camids)) > 1
         if several:
             record.update(camera_mixing(result.labels, result.mask, camids))
         if (np.asarray(pids) >= 0).any():

@@ -87,7 +87,7 @@ def encoder_keys(dataset: Any, nuisance: str) -> List[str]:
     domains, camids = np.asarray(dataset.get_domains()), np.asarray(dataset.get_camids())
     if nuisance == 'per_dataset':
         return [encoder_key(nuisance, domain, None) for domain in np.unique(domains).tolist()]
-    unknown = [*_without_cameras(dataset), *([_named(dataset)] if camids.min(initial=0) < 0 else [])]
+    unknown = [*without_cameras(dataset), *([_named(dataset)] if camids.min(initial=0) < 0 else [])]
     if unknown:
         raise ValueError(f"nuisance='per_camera' needs to know the camera of every image, and {unknown[0]} does not "
                          "tell. Set nuisance='shared' (or 'per_dataset'), or say the cameras where that data set is "
@@ -96,12 +96,12 @@ def encoder_keys(dataset: Any, nuisance: str) -> List[str]:
     return [encoder_key(nuisance, domain, camid) for domain, camid in pairs.tolist()]
 
 
-def _without_cameras(dataset: Any) -> Iterator[str]:
+def without_cameras(dataset: Any) -> Iterator[str]:
     """Names of data sets, or parts of one, that know no cameras."""
     parts = getattr(dataset, 'datasets', None) or getattr(dataset, 'dataset', None)
     if parts is not None:
         for part in parts if isinstance(parts, (list, tuple)) else [parts]:
-            yield from _without_cameras(part)
+            yield from without_cameras(part)
     elif getattr(dataset, 'reads_cameras', True) is False:
         yield _named(dataset)
 
