@@ -7,6 +7,7 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.runner import Runner
 
+from mmreid.apis import require_test_set
 from mmreid.evaluation import ReIDMetric
 from mmreid.models.tta import apply_tta, choose_tta
 from mmreid.registry import RUNNERS
@@ -21,7 +22,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a re-identification model on its test set.')
     parser.add_argument('config', help='config file the model was trained with')
     parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--dump', metavar='FEATS.npz', help='also write the features, identities and cameras to a file')
+    parser.add_argument('--dump', metavar='FEATS.npz',
+                        help='also write the features, identities, cameras and paths of the images to a file')
     parser.add_argument('--tta', metavar='NAME', help='average the features of several views of each image: flip, '
                         'ten_crop or another entry of "tta" in the config; none for the image alone (default: '
                         'tta.default of the config, or none)')
@@ -32,6 +34,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 def prepare_config(args: argparse.Namespace) -> Config:
     """The config without its training part, and with everything the command line says."""
     cfg = config_from_arguments(args)
+    require_test_set(cfg, args.config)
     cfg.load_from, cfg.resume = args.checkpoint, False
     drop_training(cfg)
     args.tta = choose_tta(cfg, args.tta)

@@ -39,12 +39,19 @@ def prepare_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def main(argv=None) -> None:
+def train(args: argparse.Namespace) -> None:
+    """Build, train and draw what can be drawn."""
+    with plain_errors():  # nothing is trained yet: what fails is in the config
+        cfg = prepare_config(args)
+        runner = RUNNERS.build(cfg)
     with plain_errors(ConfigError, CheckpointError, FileNotFoundError, ImageReadError, PseudoLabelError):
-        cfg = prepare_config(parse_args(argv))
-        RUNNERS.build(cfg).train()
+        runner.train()
         draw_finished_rounds(cfg.work_dir)
-        close_process_group()
+
+
+def main(argv=None) -> None:
+    train(parse_args(argv))
+    close_process_group()
 
 
 if __name__ == '__main__':

@@ -71,7 +71,7 @@ def _scan_part(root: str, folder: str, part: str | None, labels: bool, notes: li
     unread: list[str] = []  # images of other formats
     if not labels:
         images = [Annotation(osp.join(folder, path).replace(os.sep, '/'), JUNK, None, part, '')
-                  for path in _images_below(place, unread)]
+                  for path in images_below(place, unread)]
         _note_unread(place, unread, notes)
         return _require(images, place, unread)
     loose = [name for name in files if _is_image(name)]
@@ -80,7 +80,7 @@ def _scan_part(root: str, folder: str, part: str | None, labels: bool, notes: li
     for name in folders:
         inside: list[str] = []
         found = [Annotation(osp.join(folder, name, path).replace(os.sep, '/'), name, None, part, '')
-                 for path in _images_below(osp.join(place, name), inside)]
+                 for path in images_below(osp.join(place, name), inside)]
         images += found
         unread += [osp.join(name, path) for path in inside]
         if not found:
@@ -127,7 +127,7 @@ def _note_unread(place: str, unread: list[str], notes: list[Note]) -> None:
                           f'are left out: {_named(unread)}; {", ".join(IMAGE_SUFFIXES)} are read, convert the others'))
 
 
-def _images_below(folder: str, unread: list[str], inside: tuple[str, ...] = ()) -> Iterator[str]:
+def images_below(folder: str, unread: list[str], inside: tuple[str, ...] = ()) -> Iterator[str]:
     """Paths relative to the folder, sorted; links are followed, but not into a folder that is being read. Images of
     other formats are added to ``unread``, with such paths."""
     inside += (osp.realpath(folder), )
@@ -137,7 +137,7 @@ def _images_below(folder: str, unread: list[str], inside: tuple[str, ...] = ()) 
     for name in folders:
         if osp.realpath(osp.join(folder, name)) not in inside:
             below: list[str] = []
-            yield from (osp.join(name, path) for path in _images_below(osp.join(folder, name), below, inside))
+            yield from (osp.join(name, path) for path in images_below(osp.join(folder, name), below, inside))
             unread += [osp.join(name, path) for path in below]
 
 

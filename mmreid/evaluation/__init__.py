@@ -2,7 +2,7 @@
 
 from mmreid.utils.k_reciprocal import k_reciprocal_rerank
 
-from .feature_files import FeatureFileError, read_features, write_features
+from .feature_files import FeatureFileError, read_features, read_image_features, write_arrays, write_features
 from .functional import (
                          PROTOCOLS,
                          Draws,
@@ -35,5 +35,5 @@ __all__ = [
     'FeatureTransform', 'Features', 'KReciprocalReRanking', 'L2Normalize', 'MultiQuery', 'PostProcessor', 'Protocol',
     'ProtocolResult', 'QueryExpansion', 'ReIDMetric', 'RetrievalData', 'RetrievalReport', 'evaluate_distances',
     'evaluate_protocols', 'evaluate_ranking', 'evaluate_retrieval', 'get_protocol', 'k_reciprocal_rerank',
-    'pool_multi_query', 'read_features', 'write_features'
+    'pool_multi_query', 'read_features', 'read_image_features', 'write_arrays', 'write_features'
 ]

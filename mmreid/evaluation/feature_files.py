@@ -3,6 +3,7 @@
 import csv
 import os
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional, Union
 from zipfile import BadZipFile, is_zipfile
@@ -16,6 +17,9 @@ from .retrieval_data import SPLITS, Features
 
 FORMAT = ('arrays <split>_feats (N, C) float and <split>_pids (N,) integer, <split>_camids (N,) integer where cameras '
           f'are known, for the splits {", ".join(SPLITS)}')
+#: Where no identity is needed.
+IMAGE_FORMAT = ('arrays <split>_feats (N, C) float and, where the files are known, <split>_paths (N,) text, for the '
+                f'splits {", ".join(SPLITS)}')
 
 PathLike = Union[str, Path]
 
@@ -24,18 +28,69 @@ class FeatureFileError(ValueError):
     """A file of features that cannot be used; the message says what was expected."""
 
 
-def write_features(path: PathLike, splits: dict[str, Features]) -> None:
-    """Write features, identities, cameras and row numbers of some splits to a file ``*.npz``."""
+def write_features(path: PathLike, splits: dict[str, Features], paths: Optional[Mapping[int, str]] = None) -> None:
+    """Write features, identities, cameras and row numbers of some splits to a file ``*.npz``.
+
+    Args:
+        path (str | Path): The file.
+        splits (dict[str, Features]): Arrays are ``<split>_feats`` ``(N, C)``, ``<split>_pids``, ``<split>_camids``
+            (where cameras are known) and ``<split>_sample_idx`` ``(N,)``, the rows of the data set.
+        paths (Mapping[int, str], optional): File of each row of the data set; adds ``<split>_paths`` ``(N,)``, text.
+            Defaults to None.
+    """
     arrays = {f'{name}_{key}': value.cpu().numpy() for name, features in splits.items()
               for key, value in vars(features).items() if value is not None}
+    for name, features in splits.items() if paths else ():
+        arrays[f'{name}_paths'] = np.array([paths.get(row, '') for row in features.sample_idx.tolist()], dtype=np.str_)
+    write_arrays(path, arrays)
+
+
+def write_arrays(path: PathLike, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays to a file ``*.npz``; an earlier file stays whole until the new one is."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp.npz')
-    try:  # an earlier file stays whole until this one is
+    try:
         np.savez(temporary, **arrays)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_image_features(path: PathLike) -> dict[str, tuple[np.ndarray, Optional[list[str]]]]:
+    """Read features and the files of their images, whoever is seen on them.
+
+    Args:
+        path (str | Path): ``*.npz`` with the arrays ``<split>_feats`` ``(N, C)`` and, in files of this version,
+            ``<split>_paths`` ``(N,)``: what ``tools/infer.py`` and ``tools/test.py --dump`` write.
+
+    Returns:
+        dict: By split the features and the paths, None where the file does not have them.
+
+    Raises:
+        FileNotFoundError: If the file is missing.
+        FeatureFileError: If it lacks features, or shapes or types do not fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no file of features {path}')
+    arrays = _read_arrays(path, ('feats', 'paths'))
+    found = {}
+    for split in SPLITS:
+        feats, paths = arrays.get(f'{split}_feats'), arrays.get(f'{split}_paths')
+        if feats is None:
+            continue
+        if feats.ndim != 2 or 0 in feats.shape or feats.dtype.kind != 'f':
+            raise FeatureFileError(f'{path}, {split}: features must be real numbers of shape (N, C) with at least one '
+                                   f'row, got {feats.dtype} of shape {feats.shape}')
+        if paths is not None and (paths.shape != (len(feats), ) or paths.dtype.kind != 'U'):
+            raise FeatureFileError(f'{path}, {split}: paths must be {len(feats)} texts, got {paths.dtype} of shape '
+                                   f'{paths.shape}')
+        found[split] = feats, None if paths is None else paths.tolist()
+    if not found:
+        raise FeatureFileError(f'{path} has no features; needed: {IMAGE_FORMAT}; found: '
+                               f'{", ".join(sorted(arrays)) or "nothing of these"}')
+    return found
 
 
 def read_features(path: PathLike, labels: Optional[PathLike] = None) -> dict[str, Features]:
@@ -43,7 +98,8 @@ def read_features(path: PathLike, labels: Optional[PathLike] = None) -> dict[str
 
     Args:
         path (str | Path): ``*.npz`` with the arrays ``<split>_feats`` ``(N, C)``, ``<split>_pids`` ``(N,)`` and, where
-            cameras are known, ``<split>_camids`` ``(N,)``; or ``*.npy`` with one matrix ``(N, C)``, which is mapped and
+            cameras are known, ``<split>_camids`` ``(N,)`` (further arrays, such as ``<split>_paths``, are not read; see
+            :func:`read_image_features`); or ``*.npy`` with one matrix ``(N, C)``, which is mapped and
             not read into memory if it is float32 or float64 in C order (other types are converted).
         labels (str | Path, optional): For a matrix a CSV file with a header and a line for each of its rows: columns
             ``split``, ``pid`` and, where cameras are known, ``camid``. Rows of a split that stand together are not
@@ -75,17 +131,22 @@ def read_features(path: PathLike, labels: Optional[PathLike] = None) -> dict[str
     return _read_matrix(matrix, path, Path(labels))
 
 
-def _read_npz(path: Path) -> dict[str, Features]:
+def _read_arrays(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """The arrays of an archive whose names end so."""
     try:
         if not is_zipfile(path):
             raise ValueError('it is no archive of arrays; np.savez(file, query_feats=..., ...) writes one')
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: _array(file, name) for name in file.files}
+            return {name: _array(file, name) for name in file.files if name.endswith(tuple(f'_{key}' for key in keys))}
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error) as error:
         raise FeatureFileError(f'{path} cannot be read: {error}') from error
-    splits = {}
+
+
+def _read_npz(path: Path) -> dict[str, Features]:
+    keys = ('feats', 'pids', 'camids', 'sample_idx')
+    arrays, splits = _read_arrays(path, keys), {}
     for split in SPLITS:
-        found = {key: arrays.get(f'{split}_{key}') for key in ('feats', 'pids', 'camids', 'sample_idx')}
+        found = {key: arrays.get(f'{split}_{key}') for key in keys}
         if found['feats'] is None and found['pids'] is None:
             continue
         missing = [f'{split}_{key}' for key in ('feats', 'pids') if found[key] is None]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmreid.evaluation import FeatureFileError, Features, read_features, write_features
+from mmreid.evaluation import FeatureFileError, Features, read_features, read_image_features, write_features
 
 SIZES = dict(query=3, gallery=7, multi_query=2, train=4)
 
@@ -31,6 +31,19 @@ def test_round_trip(tmp_path):
     for name, split in found.items():
         for key, value in vars(splits[name]).items():
             assert (getattr(split, key) == value).all() and getattr(split, key).dtype == value.dtype
+
+
+def test_paths_of_images(tmp_path):
+    splits = {name: Features(torch.rand(2, 5), torch.arange(2), None, torch.tensor(rows))
+              for name, rows in (('query', [3, 1]), ('gallery', [0, 2]))}
+    write_features(tmp_path / 'f.npz', splits, {0: 'a.jpg', 1: 'b/é.jpg', 2: '', 3: 'd.jpg'})
+    found = read_image_features(tmp_path / 'f.npz')
+    assert {name: paths for name, (_, paths) in found.items()} == {'query': ['d.jpg', 'b/é.jpg'],
+                                                                   'gallery': ['a.jpg', '']}
+    assert (found['query'][0] == splits['query'].feats.numpy()).all()
+    assert read_features(tmp_path / 'f.npz')['query'].sample_idx.tolist() == [3, 1]
+    write_features(tmp_path / 'old.npz', splits)
+    assert read_image_features(tmp_path / 'old.npz')['query'][1] is None
 
 
 def test_foreign_file(tmp_path):

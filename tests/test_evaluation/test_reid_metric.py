@@ -115,6 +115,7 @@ def test_dump(tmp_path):
     queries = [s for s in samples if s.split == 'query']
     assert (written['query_feats'] == torch.stack([s.feature for s in queries]).numpy()).all()
     assert written['query_sample_idx'].tolist() == [s.sample_idx for s in queries]
+    assert written['query_paths'].tolist() == [s.img_path for s in queries]
     args = [written[f'{split}_{key}'] for key in ('feats', 'pids', 'camids') for split in ('query', 'gallery')]
     assert evaluate_ranking(*args, metric='cosine')['mAP'] == expected['market1501/mAP']
 
@@ -238,7 +239,9 @@ def _run_rank(rank, world_size, folder, case):
         indices = list(range(len(samples)))
         indices += indices[:-len(indices) % world_size]
         mine = [samples[i] for i in indices[rank::world_size]]
-    metric = ReIDMetric(protocols=('market1501', 'nd'))
+    metric = ReIDMetric(protocols=('market1501', 'nd'), dump=f'{folder}/feats.npz')
+    for sample in mine:
+        sample.set_metainfo(dict(img_path=f'folder/{sample.sample_idx}.jpg'))
     try:
         outcome = evaluate(metric, mine, size=len(samples))
     except ValueError as error:
@@ -259,6 +262,9 @@ def test_two_processes(tmp_path, case):
         assert NUM_SAMPLES % 2 == 1
         expected = evaluate(ReIDMetric(protocols=('market1501', 'nd')), make_samples())
         assert outcomes == [expected, expected]
+        dumped = np.load(tmp_path / 'feats.npz')
+        for split in ('query', 'gallery'):
+            assert dumped[f'{split}_paths'].tolist() == [f'folder/{row}.jpg' for row in dumped[f'{split}_sample_idx']]
 
 
 def test_rows_are_exchanged_on_the_device_of_the_group(monkeypatch):

@@ -5,6 +5,7 @@ import argparse
 
 from mmengine.config import Config
 
+from mmreid.apis import add_test_dataloader, find_test_pipeline
 from mmreid.models.tta import apply_tta, choose_tta
 from mmreid.registry import RUNNERS
 from mmreid.utils.checkpoint import CheckpointError
@@ -33,11 +34,13 @@ def prepare_config(args: argparse.Namespace) -> Config:
     if args.split == 'train':
         if cfg.get('train_dataloader') is None:
             raise ConfigError(f'{args.config} has no train_dataloader; use --split test')
-        pipeline = cfg.test_dataloader.dataset.pipeline
-        data = cfg.train_dataloader.dataset
+        pipeline, data = find_test_pipeline(cfg), cfg.train_dataloader.dataset
+        add_test_dataloader(cfg)
         # Pseudo labels lie over images: those are extracted, all of them.
         cfg.test_dataloader.dataset = data.dataset if data.type == 'PseudoLabelDataset' else data
         cfg.test_dataloader.dataset.update(pipeline=pipeline, cache=False)
+    elif cfg.get('test_dataloader') is None:
+        raise ConfigError(f'{args.config} has no test_dataloader; use --split train, or tools/infer.py for any images')
     drop_training(cfg)
     cfg.test_evaluator = dict(type='FeatureDump', out=args.out)
     args.tta = choose_tta(cfg, args.tta)

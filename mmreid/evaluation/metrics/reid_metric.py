@@ -39,8 +39,8 @@ class ReIDMetric(FeatureMetric):
         device (str, optional): Where to post-process and rank. Defaults to None: a CUDA device if there is one with
             room for the features, else the CPU.
         dump (str, optional): File ``*.npz`` to which the extracted features are written, before any post-processing:
-            ``query_feats``, ``query_pids``, ``query_camids``, ``query_sample_idx`` and the same for the other splits.
-            Defaults to none.
+            ``query_feats``, ``query_pids``, ``query_camids``, ``query_sample_idx`` (the row in the dataset),
+            ``query_paths`` (the image file) and the same for the other splits. Defaults to none.
         report (str, optional): File ``*.json`` for the whole result, with CMC curves and counts. Defaults to none.
         collect_device (str): ``'cpu'`` or ``'gpu'``, as in mmengine. Defaults to ``'cpu'``.
         prefix (str, optional): Prefix of the keys. Defaults to none: keys are ``market1501/mAP``,
@@ -101,11 +101,15 @@ class ReIDMetric(FeatureMetric):
         print_log(found.text(), logger='current')
         return found.metrics()
 
-    @staticmethod
-    def _keep(path: str, splits: dict[str, Features]) -> bool:
+    @property
+    def wants_paths(self) -> bool:
+        """Whether features may be written to a file."""
+        return self.dump is not None or self.rescue is not None
+
+    def _keep(self, path: str, splits: dict[str, Features]) -> bool:
         """Write the features; whether that went well. The evaluation goes on if it did not."""
         try:
-            write_features(path, splits)
+            write_features(path, splits, self.paths)
         except OSError as error:
             print_log(f'the features could not be written to {path}: {error}', logger='current', level=logging.ERROR)
             return False
