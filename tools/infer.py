@@ -21,6 +21,7 @@ import cv2
 
 from mmreid.apis import ImageFeatures, RankedLists, ReIDInferencer
 from mmreid.apis.images import image_name
+from mmreid.datasets.data_root import resolve_data_root
 from mmreid.datasets.image_io import ImageReadError, read_image
 from mmreid.evaluation import read_image_features
 from mmreid.utils.command_line import check_output, plain_errors, say
@@ -72,10 +73,19 @@ def prepare_outputs(args: argparse.Namespace) -> Path:
     if existing and not args.force:
         raise ValueError(f'{out} holds {", ".join(existing)} of an earlier run; name another folder with --out, or '
                          'replace them with --force')
-    if (out / 'ranked.csv').exists():  # lists of other queries would stay between those of this run
+    return out
+
+
+def remove_earlier(args: argparse.Namespace, out: Path) -> None:
+    """Remove what is left of an earlier run, once the features of this one are there: it belongs to others."""
+    if (out / 'ranked.csv').exists():
         for old in (out / 'ranked').glob('[0-9][0-9][0-9][0-9]*_*.png'):
             old.unlink()
-    return out
+        (out / 'ranked.csv').unlink()
+    given = [Path(source).resolve() for source in (args.query, args.gallery) if source]
+    for source, path in ((args.query, out / 'query.npz'), (args.gallery, out / 'gallery.npz')):
+        if (source is None or source.endswith('.npz')) and path.resolve() not in given:
+            path.unlink(missing_ok=True)
 
 
 def features_of(source: str, split: str, inferencer: ReIDInferencer, args: argparse.Namespace) -> ImageFeatures:
@@ -83,7 +93,7 @@ def features_of(source: str, split: str, inferencer: ReIDInferencer, args: argpa
     if source.endswith('.npz'):
         splits = read_image_features(source)
         return ImageFeatures(*splits[split]) if split in splits else ImageFeatures.load(source)
-    found = inferencer.extract(source, args.num_workers, args.skip_unreadable, progress=True)
+    found = inferencer.extract(resolve_data_root(source), args.num_workers, args.skip_unreadable, progress=True)
     for _, reason in found.unreadable:
         say(f'left out: {reason}')
     path = Path(args.out) / f'{split}.npz'
@@ -118,6 +128,7 @@ def infer(args: argparse.Namespace, out: Path) -> Optional[RankedLists]:
     # The few queries first: what is wrong with them is told before a large gallery is read.
     query = None if args.query is None else features_of(args.query, 'query', inferencer, args)
     gallery = features_of(args.gallery, 'gallery', inferencer, args)
+    remove_earlier(args, out)
     if query is None:
         return None
     steps = [dict(type='KReciprocalReRanking')] if args.rerank else []

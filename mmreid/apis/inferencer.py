@@ -93,8 +93,8 @@ class ReIDInferencer:
         for key in ('test_evaluator', 'val_evaluator'):
             evaluators = self.cfg.get(key) or ()
             for evaluator in evaluators if isinstance(evaluators, (list, tuple)) else (evaluators, ):
-                if 'metric' in evaluator:
-                    return check_metric(evaluator['metric'])
+                if 'metric' in evaluator or str(evaluator.get('type')).split('.')[-1] == 'ReIDMetric':
+                    return check_metric(evaluator.get('metric', 'cosine'))
         return 'cosine'
 
     def extract(self, images: Images, num_workers: int = 0, skip_unreadable: bool = False,
@@ -117,7 +117,9 @@ class ReIDInferencer:
             FileNotFoundError: If a folder holds no image, or a single path leads nowhere.
             TypeError: If something is neither a path nor pixels of an image.
         """
-        dataset = ImageList(list_images(images), self.pipeline)
+        # Another package of the same process, a detector for example, may have set its own scope.
+        with DefaultScope.overwrite_default_scope(self.cfg.get('default_scope') or 'mmreid'):
+            dataset = ImageList(list_images(images), self.pipeline)
         loader = DataLoader(dataset, self.batch_size, num_workers=num_workers, collate_fn=collate_readable,
                             pin_memory=self.device.type == 'cuda', worker_init_fn=single_threaded)
         feats, rows, unreadable = None, [], []
@@ -177,7 +179,11 @@ class ReIDInferencer:
                           for images in (query, gallery))
         data = RetrievalData(_split(query), _split(gallery), metric)
         warn_of_zero_features(data)
-        data = data.to(fitting_device(data) if self.device.type == 'cuda' else torch.device('cpu'))
+        if self.device.type == 'cuda':
+            with torch.cuda.device(self.device):
+                data = data.to(fitting_device(data))
+        else:
+            data = data.to(torch.device('cpu'))
         for step in steps:
             data = step(data)
         indices, distances = nearest_images(data, topk)

@@ -102,6 +102,9 @@ def _without_draws(pipeline: list) -> list[dict]:
     for step in pipeline:
         kind = step.get('type') if isinstance(step, Mapping) else step
         name = str(getattr(kind, '__name__', kind)).split('.')[-1]
+        if name == 'RandomResizedCrop' or name == 'RandomCrop' and not step.get('padding'):
+            raise ConfigError(f'the config has only a training pipeline, and its {name} changes the size of images. '
+                              'Give it a test_dataloader whose dataset has the pipeline for testing.')
         if name.startswith('Random') or name in DRAWN:
             continue
         if name not in FIXED:

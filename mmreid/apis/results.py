@@ -106,7 +106,8 @@ class RankedLists:
 
     def write_csv(self, path: Union[str, Path]) -> None:
         """Write a line for each query and rank: ``query,rank,gallery,distance``; ranks begin at 1."""
-        with open(path, 'w', newline='', encoding='utf-8') as file:
+        # Names of files need not be text in UTF-8.
+        with open(path, 'w', newline='', encoding='utf-8', errors='surrogateescape') as file:
             writer = csv.writer(file)
             writer.writerow(('query', 'rank', 'gallery', 'distance'))
             for query, name in enumerate(self.query_paths):

@@ -116,7 +116,7 @@ def _camera_option(folders: list[str]) -> str:
     stems = {name.rstrip('0123456789') for name in folders}
     if stems & set(folders):  # cam_a, cam_b
         return 'a list (annotations=...) with the columns path,camid, as these cameras have no numbers'
-    # No spaces: command lines drop those inside of a value.
+    # No spaces: on a command line they would need quotes.
     stem = stems.pop().replace('.', r'\.').replace(' ', r'\s') if len(stems) == 1 else ''
     return f"camera_pattern=r'{stem}(\\d+)/'"
 

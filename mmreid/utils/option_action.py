@@ -11,8 +11,9 @@ from mmengine.config import DictAction
 class OptionAction(DictAction):
     """Argparse action for ``KEY=VALUE ...``.
 
-    Values are read as mmengine's ``DictAction`` reads them, and where they have ``dict(...)`` or ``{...}`` in them as
-    the Python literals they look like; nothing is executed.
+    Values are read as mmengine's ``DictAction`` reads them; texts with a backslash (regular expressions) or with blanks
+    inside stay as they are, and values with ``dict(...)`` or ``{...}`` in them are the Python literals that they look
+    like; nothing is executed.
 
     Example:
         >>> parser.add_argument('--cfg-options', nargs='+', action=OptionAction)
@@ -26,8 +27,9 @@ class OptionAction(DictAction):
             key, equals, value = item.partition('=')
             if not equals:
                 raise argparse.ArgumentError(self, f'{item!r} must have the form KEY=VALUE')
-            if _has_blanks(value):  # which mmengine would take out, also of a path
-                setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), key: value.strip('\'"')})
+            if _is_text(value):
+                text = value.strip().strip('\'"')
+                setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), key: text})
                 continue
             if not looks_like_dicts(value):
                 super().__call__(parser, namespace, [item], option_string)
@@ -39,9 +41,11 @@ class OptionAction(DictAction):
             setattr(namespace, self.dest, {**(getattr(namespace, self.dest, None) or {}), key: literal})
 
 
-def _has_blanks(value: str) -> bool:
-    """Whether a value is one text with blanks inside, and no list."""
+def _is_text(value: str) -> bool:
+    """Whether a value is a regular expression, or one text with blanks, which mmengine would take out of it."""
     text = value.strip()
+    if '\\' in text and not text.startswith(('[', '{', 'dict(')):
+        return True
     return ' ' in text and ',' not in text and not text.startswith(('(', '[', '{', 'dict('))
 
 

@@ -30,11 +30,12 @@ def run(toy, out, *arguments):
 def test_torch_export(tmp_path, toy, files, rgb, turned):
     option = {'model.data_preprocessor.bgr_to_rgb': turned}
     given = (*(['--rgb'] if rgb else []), '--cfg-options', f'model.data_preprocessor.bgr_to_rgb={turned}')
-    done = run(toy, tmp_path / 'm.pt2', *given)
+    name = tmp_path / ('m.PT2' if rgb else 'm.pt2')
+    done = run(toy, name, *given)
     assert done.returncode == 0, done.stderr
     assert f'images (N, 3, 32, 16) float32, 0 to 255, {"RGB" if rgb else "BGR"} -> features (N, 16)' in done.stdout
     expected = ReIDInferencer(toy.config, toy.checkpoint, 'cpu', cfg_options=option).extract(files).feats
-    module = torch.export.load(tmp_path / 'm.pt2').module()
+    module = torch.export.load(name).module()
     images = torch.from_numpy(prepared(files, rgb))
     for rows in (slice(0, 1), slice(0, 5), slice(None)):
         assert np.abs(module(images[rows]).detach().numpy() - expected[rows]).max() < 1e-5

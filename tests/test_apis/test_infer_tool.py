@@ -1,6 +1,7 @@
 """tools/infer.py: features, lists and sheets of folders."""
 
 import csv
+import os
 import shutil
 
 import cv2
@@ -72,6 +73,29 @@ def test_an_earlier_run_is_not_replaced_without_being_asked(tmp_path, toy, found
     assert run(toy, *arguments, '--force').returncode == 0
     assert {row['query'] for row in rows_of(out / 'ranked.csv')} == {one}
     assert [path.name[:4] for path in sorted((out / 'ranked').iterdir())] == ['0001', 'mine']
+
+
+def test_what_is_left_of_an_earlier_run_goes_only_when_the_new_one_is_there(tmp_path, toy, found):
+    out = tmp_path / 'found'
+    shutil.copytree(found[0], out)
+    before = sorted(path.relative_to(out) for path in out.rglob('*'))
+    done = run_tool('infer', 'nowhere.py', toy.checkpoint, toy.images / 'query', '--out', out, '--force')
+    assert done.returncode == 1, done.stdout
+    assert sorted(path.relative_to(out) for path in out.rglob('*')) == before
+    assert run(toy, toy.images / 'query', '--out', out, '--force').returncode == 0
+    assert sorted(path.name for path in out.iterdir()) == ['gallery.npz', 'ranked'] and not any(
+        (out / 'ranked').iterdir())
+
+
+def test_the_moved_data_folder_and_names_that_are_no_text(tmp_path, toy, monkeypatch):
+    folder = tmp_path / 'elsewhere' / 'new'
+    folder.mkdir(parents=True)
+    one = next((toy.images / 'query').glob('5002*'))
+    shutil.copy(one, os.fsencode(folder) + b'/caf\xe9.jpg')  # Latin-1
+    monkeypatch.setenv('MMREID_DATA_ROOT', str(tmp_path / 'elsewhere'))
+    done = run(toy, 'data/new', '--query', one, '--out', tmp_path / 'out')
+    assert done.returncode == 0, done.stderr
+    assert b'caf\xe9.jpg' in (tmp_path / 'out' / 'ranked.csv').read_bytes()
 
 
 def test_features_of_an_earlier_run_are_searched(tmp_path, toy, found):

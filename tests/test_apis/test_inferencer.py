@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 
 from mmreid.apis import ImageFeatures, ReIDInferencer
 from mmreid.datasets.image_io import read_image
@@ -198,6 +199,17 @@ def test_images_of_any_size_and_kind(tmp_path, inferencer):
                         ('clear.png', (30, 30, 4))):
         cv2.imwrite(str(tmp_path / name), rng.integers(0, 255, shape, np.uint8))
     assert inferencer.extract(tmp_path).feats.shape == (4, 16)
+
+
+def test_beside_another_package(toy, inferencer):
+    """A detector of the same process has set its own scope."""
+    files = toy.images / 'query'
+    expected = inferencer.extract(files).feats
+    DefaultScope.get_instance('detector', scope_name='mmpretrain')
+    try:
+        assert (inferencer.extract(files).feats == expected).all()
+    finally:
+        DefaultScope._instance_dict.pop('detector')
 
 
 def test_it_is_registered(toy):

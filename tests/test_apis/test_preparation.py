@@ -39,6 +39,8 @@ def test_the_pipeline_is_found(loaders, expected):
     ({}, 'the config says nowhere how images are prepared'),
     (dict(train=None, test=loader()), 'says nowhere'),
     (dict(train=loader(pipeline=[LOAD, dict(type='Mystery'), PACK])), 'whether its Mystery draws at random is not'),
+    (dict(train=loader(pipeline=[LOAD, dict(type='mmpretrain.RandomCrop', crop_size=(16, 8)), PACK])),
+     'its RandomCrop changes the size'),
     (dict(test=loader(datasets=[dict(pipeline=TESTING), dict(pipeline=[LOAD, PACK])])), 'by 2 different pipelines'),
 ])
 def test_what_cannot_be_known_is_said(loaders, message):

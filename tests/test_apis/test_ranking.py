@@ -73,6 +73,7 @@ def test_images_are_ranked_as_their_features(toy, inferencer):
 
 @pytest.mark.parametrize('evaluators, expected', [
     (dict(test_evaluator=dict(type='ReIDMetric', metric='euclidean')), 'euclidean'),
+    (dict(test_evaluator=dict(type='ReIDMetric'), val_evaluator=dict(type='ReIDMetric', metric='euclidean')), 'cosine'),
     (dict(test_evaluator=[dict(type='Other'), dict(type='ReIDMetric', metric='sqeuclidean')]), 'sqeuclidean'),
     (dict(test_evaluator=None, val_evaluator=dict(type='ReIDMetric', metric='euclidean')), 'euclidean'),
     (dict(test_evaluator=None, val_evaluator=None), 'cosine'),

@@ -339,7 +339,8 @@ def test_wrong_calls(tmp_path, check):
     assert check(tmp_path, '--data-root', tmp_path)[0] == 2
     assert check(tmp_path, '--num-workers', 0)[0] == 2
     for arguments, text in (((tmp_path / 'none', ), 'does not exist'), ((tmp_path / 'none.py', ), 'does not exist'),
-                            ((tmp_path, ), 'is empty'), ((tmp_path, '--type', 'Nothing'), 'not registered')):
+                            ((tmp_path, ), 'is empty'), ((tmp_path, '--type', 'Nothing'), 'not registered'),
+                            ((tmp_path / 'none', '--type', 'FolderReID'), 'there is no folder')):
         status, output = check(*arguments)
         assert status == 2 and text in output and 'Traceback' not in output
 

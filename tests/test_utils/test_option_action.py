@@ -23,6 +23,11 @@ def test_blanks_stay():
         'root': '/data/my cameras/a', 'p': r'cam (\d+)', 'q': [1, 2], 'r': ['a', 'b']}
 
 
+def test_regular_expressions_stay():
+    assert parse(r'a=_c(\d{1,2})', r'b=(\d+)', 'c= /data/my x/a') == {
+        'a': r'_c(\d{1,2})', 'b': r'(\d+)', 'c': '/data/my x/a'}
+
+
 def test_text_with_braces_and_order():
     assert parse('a=epoch_{}.pth') == {'a': 'epoch_{}.pth'}
     assert parse('a=dict(b=1)', 'a=2') == {'a': 2} and parse('a=2', 'a=dict(b=1)') == {'a': {'b': 1}}

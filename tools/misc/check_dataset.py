@@ -33,6 +33,7 @@ from mmengine.registry import init_default_scope
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mmreid.datasets import inspection
+from mmreid.datasets.data_root import resolve_data_root
 from mmreid.datasets.inspection import ERRORS, NOTES, Inspection, Layout
 from mmreid.evaluation.tables import text_table
 from mmreid.registry import DATASETS
@@ -88,6 +89,8 @@ def dataset_configs(args: argparse.Namespace) -> tuple[list[dict], bool]:
         DATASETS.get(args.type)
     except KeyError as error:
         raise ConfigError(f'--type {args.type}: {error.args[0]}') from None
+    if root is not None and not Path(resolve_data_root(root)).exists():
+        raise ConfigError(f'there is no folder "{resolve_data_root(root)}"')
     return Layout(args.type, root, '').settings(**args.options), False
 
 

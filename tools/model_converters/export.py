@@ -94,11 +94,12 @@ def export(module: nn.Module, images: torch.Tensor, out: Path) -> Callable[[torc
     Raises:
         ImportError: If ONNX is asked for and not installed.
     """
-    if out.suffix == '.onnx' and any(find_spec(name) is None for name in ('onnx', 'onnxscript')):
+    suffix = out.suffix.lower()
+    if suffix == '.onnx' and any(find_spec(name) is None for name in ('onnx', 'onnxscript')):
         raise ImportError('writing ONNX needs two more packages: pip install onnx onnxscript; *.pt2 needs none')
     batch = torch.export.Dim('batch', min=1)
     program = torch.export.export(module, (images, ), dynamic_shapes=({0: batch}, ), strict=True)
-    if out.suffix == '.pt2':
+    if suffix == '.pt2':
         torch.export.save(program, out)
         return torch.export.load(out).module()
     torch.onnx.export(program, (), str(out), dynamo=True, external_data=False, input_names=['images'],

@@ -9,7 +9,7 @@ from ..base import ReIDDataset
 from ..folder import FolderReID
 from .findings import Finding
 
-#: Where cameras stand in names, the surest first. No spaces in them: command lines drop those inside of a value.
+#: Where cameras stand in names, the surest first. No spaces in them: on a command line they would need quotes.
 _CAMERA_PATTERNS = (r'_c(\d+)', r'c(\d+)s\d', r'cam_?(\d+)', r'[Cc]am(?:era)?[\s_.-]?(\d+)', r'[\s-][Cc](\d+)')
 
 
