@@ -95,7 +95,9 @@ def check_device(device: Optional[str]) -> Optional[str]:
     Raises:
         ValueError: If it is not.
     """
-    known = device is None or device == 'cpu' or device.split(':')[0] == 'cuda'
-    if known and (device in (None, 'cpu') or (torch.device(device).index or 0) < torch.cuda.device_count()):
+    if device in (None, 'cpu'):
+        return device
+    found = re.fullmatch(r'cuda(?::(\d+))?', device)
+    if found and int(found[1] or 0) < torch.cuda.device_count():
         return device
     raise ValueError(f'the device must be cpu, or cuda or cuda:N where there is one, got {device!r}')

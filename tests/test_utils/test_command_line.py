@@ -1,10 +1,11 @@
 """Errors of the command-line tools in one line."""
 
 import pytest
+import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mmreid.datasets.image_io import ImageReadError, read_image
-from mmreid.utils.command_line import plain_errors
+from mmreid.utils.command_line import check_device, plain_errors
 
 
 class Images(Dataset):
@@ -37,3 +38,12 @@ def test_debugging_shows_the_traceback(monkeypatch):
     monkeypatch.setenv('MMREID_DEBUG', '1')
     with pytest.raises(ValueError, match='no'), plain_errors(ValueError):
         raise ValueError('no')
+
+
+@pytest.mark.parametrize('device', ['cuda:7', 'cuda:', 'cuda:a', 'cuda0', 'CPU', 'cpu:0', ''])
+def test_devices_that_are_not_there(monkeypatch, device):
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    with pytest.raises(ValueError, match='the device must be cpu, or cuda'):
+        check_device(device)
+    for known in (None, 'cpu', 'cuda', 'cuda:0', 'cuda:1'):
+        assert check_device(known) == known
