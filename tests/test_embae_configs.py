@@ -245,3 +245,11 @@ def test_published_numbers():
     keys = ('rank-1', 'nd/rank-1', 'mAP', 'nd/mAP')
     assert {name: ([result['Metrics'][key] for key in keys], result['Source']) for name, (result, ) in found.items()
             if result['Published'] and result['Dataset'] == 'Market-1501'} == expected
+
+
+@pytest.mark.parametrize('name', ['pul/mobilenet_synthetic_a2b', 'dtl/mobilenet_synthetic_a2b_cotrain'])
+def test_what_is_compared_with_embae_starts_from_its_source(name):
+    """The network of the file that it loads, which is also the one that step 1 of the small trainings loads."""
+    cfg, source = (load_config(str(CONFIGS / f'{path}.py')) for path in (name, 'baseline/ide_mobilenet_synthetic'))
+    assert cfg.model == source.model
+    assert cfg.load_from == config('synthetic_embedding').load_from
