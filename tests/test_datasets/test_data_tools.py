@@ -70,6 +70,10 @@ def test_damage_inside_a_jpeg_is_found(export, tmp_path):
 
 def test_missing_root_and_wrong_counts(market_tree, tmp_path):
     done = run('misc/check_dataset.py', '--type', 'Market1501', '--data-root', tmp_path / 'none', '--no-decode')
+    assert done.returncode == 2 and f'there is no folder "{tmp_path}/none"' in done.stdout
+    assert 'Traceback' not in done.stdout
+    (tmp_path / 'wrong' / 'photographs').mkdir(parents=True)
+    done = run('misc/check_dataset.py', '--type', 'Market1501', '--data-root', tmp_path / 'wrong', '--no-decode')
     assert done.returncode == 1 and 'Expected tree' in done.stdout and 'Traceback' not in done.stdout
     done = run('misc/check_dataset.py', '--type', 'Market1501', '--data-root', market_tree, '--no-decode')
     assert done.returncode == 1 and 'train has 6 images (published: 12,936)' in done.stdout
