@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.dataset import Compose
@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 from mmreid.registry import DATASETS
 
 from .base import ReIDDataset
+from .known_cameras import without_cameras
 from .seeding import seeded_rng
 
 #: Values of ``label_source`` of a record.
@@ -177,6 +178,12 @@ class PseudoLabelDataset(Dataset):
     def get_camids(self) -> np.ndarray:
         """Camera of each row, int64."""
         return self.source.get_camids()[self._rows]
+
+    def pool_camids(self) -> Optional[np.ndarray]:
+        """Camera of each image of the pool, int64; None where nobody knows: unknown ones of a data set are all 0."""
+        camids = self.source.get_camids()[self.pool_rows]
+        unknown = len(np.unique(camids)) < 2 and any(without_cameras(self.source))
+        return None if unknown or camids.min(initial=0) < 0 else camids
 
     def get_domains(self) -> np.ndarray:
         """Domain of each row, int64."""

@@ -66,20 +66,34 @@ class CameraNormalised(PseudoLabeller):
         if hasattr(self.labeller, 'check_cameras'):
             self.labeller.check_cameras(camids)
 
-    def label(self, feats: Array, camids: Optional[np.ndarray]) -> PseudoLabels:
-        """Standardise and label."""
+    def normalise(self, feats: Array, camids: Optional[np.ndarray]) -> Array:
+        """Features as the labeller in it sees them.
+
+        Args:
+            feats (np.ndarray | torch.Tensor): Features ``(N, C)``, float.
+            camids (np.ndarray): Cameras, int64 ``(N,)``.
+
+        Returns:
+            np.ndarray | torch.Tensor: Standardised features ``(N, C)``; a tensor only where ``feats`` is on a GPU.
+
+        Raises:
+            ValueError: If cameras are not known, or one has a single image.
+        """
         self.check_cameras(camids)
-        cameras = np.unique(camids)
         source = as_tensor(feats)
         result = torch.empty_like(source)
-        for camera in cameras.tolist():
+        for camera in np.unique(camids).tolist():
             rows = torch.from_numpy(np.flatnonzero(camids == camera)).to(source.device)
             block = source[rows].double()
             mean, deviation = block.mean(dim=0), block.std(dim=0, correction=0)
             # A channel that is the same all over a camera (a dead one) says nothing there: 0.
             scale = torch.where(deviation > 1e-6 * (mean.abs() + 1), 1 / deviation.clamp(min=1e-30), 0.)
             result[rows] = ((block - mean) * scale).to(result.dtype)
-        return self.labeller(result if source.is_cuda else result.numpy(), camids)
+        return result if source.is_cuda else result.numpy()
+
+    def label(self, feats: Array, camids: Optional[np.ndarray]) -> PseudoLabels:
+        """Standardise and label."""
+        return self.labeller(self.normalise(feats, camids), camids)
 
     def describe(self) -> str:
         """Name and settings for logs."""

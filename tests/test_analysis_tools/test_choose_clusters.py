@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from mmreid.pseudo_labels import DensityClusters, SelfPacedKMeans, label_quality
+from mmreid.pseudo_labels import CameraNormalised, DensityClusters, SelfPacedKMeans, label_quality
 from tests.test_analysis_tools.test_eval_features import run
 from tests.test_engine.test_pseudo_labels import options
 from tests.test_engine.toy import CONFIG, toy_config, toy_runner
@@ -83,6 +83,47 @@ def test_cameras_of_the_clusters(tmp_path, capsys, crowd, more):
     assert entry['cameras_per_cluster'] == pytest.approx(np.mean([len(set(cameras)) for cameras in members]))
     assert entry['single_camera'] == pytest.approx(np.mean([len(set(c)) == 1 for c in members if len(c) > 1]))
     assert f'{entry["cameras_per_cluster"]:.2f}' in printed and f'{entry["single_camera"]:.0%}' in printed
+
+
+def everybody_in_every_camera():
+    """Cameras that move and stretch every channel far more than people differ."""
+    rng = np.random.default_rng(4)
+    pids, camids = np.repeat(np.arange(10), 12), np.tile(np.repeat(np.arange(3), 4), 10)
+    clean = rng.standard_normal((10, 8))[pids] + .05 * rng.standard_normal((len(pids), 8))
+    feats = clean * rng.uniform(.5, 3, (3, 8))[camids] + 10 * rng.standard_normal((3, 8))[camids]
+    return feats.astype(np.float32), pids, camids
+
+
+@pytest.mark.parametrize('more', [('--num-clusters', 10, '--thresholds', .7), ('--density', '--eps', .6, '--k1', 6)])
+def test_the_look_of_the_cameras_taken_out(tmp_path, capsys, more):
+    """What CameraNormalised around the same labeller finds."""
+    feats, pids, camids = everybody_in_every_camera()
+    np.savez(tmp_path / 'f.npz', train_feats=feats, train_pids=pids, train_camids=camids)
+    inner = DensityClusters(.6, k1=6) if more[0] == '--density' else SelfPacedKMeans(10, .7)
+    purity = {}
+    for option, labeller in (('--camera-normalised', CameraNormalised(inner)), ('--no-camera-normalised', inner)):
+        printed = call(capsys, tmp_path / 'f.npz', *more, option, '--out', tmp_path / 'o.json')
+        written = json.loads((tmp_path / 'o.json').read_text())
+        entry, = written['sweep']
+        found = labeller(feats, camids)
+        row = entry['thresholds'][0] if 'thresholds' in entry else entry
+        assert row['num_selected'] == found.mask.sum()
+        purity[option] = label_quality(found.labels, found.mask, pids)['purity']
+        assert row['purity'] == purity[option]
+        assert written['camera_normalised'] == ('of each of 3 cameras are standardised' in printed) == (
+            option == '--camera-normalised')
+    assert purity['--camera-normalised'] == 1 > purity['--no-camera-normalised']
+
+
+def test_a_matrix_without_cameras(tmp_path, capsys, crowd):
+    """Nothing is said of cameras that nobody knows; they cannot be taken out."""
+    feats, pids = crowd
+    np.save(tmp_path / 'f.npy', feats)
+    (tmp_path / 'f.csv').write_text('split,pid\n' + ''.join(f'train,{pid}\n' for pid in pids))
+    source = tmp_path / 'f.npy', '--labels', tmp_path / 'f.csv', '--num-clusters', 8
+    call(capsys, *source, '--out', tmp_path / 'o.json')
+    assert 'cameras_per_cluster' not in (tmp_path / 'o.json').read_text()
+    assert 'come without' in call(capsys, *source, '--camera-normalised', fails=True)
 
 
 def test_k_means_runs_once_for_each_number(tmp_path, capsys, monkeypatch, crowd):
@@ -182,20 +223,24 @@ def test_features_that_cannot_be_clustered(tmp_path, capsys, crowd):
     assert 'there is no file of features' in run('choose_clusters', tmp_path / 'none.npz', fails=True)
 
 
-def test_a_config_and_a_checkpoint(tmp_path, capsys):
+@pytest.mark.parametrize('normalised', [False, True])
+def test_a_config_and_a_checkpoint(tmp_path, capsys, normalised):
     """The shares are those that the first round of the training then has."""
     source = toy_runner(tmp_path / 'source', train_cfg__max_epochs=1)
     source.train()
     checkpoint = tmp_path / 'source' / 'epoch_1.pth'
-    rounds = options(labeller=dict(type='SelfPacedKMeans', num_clusters=5, threshold=.9), train_cfg__max_epochs=2)
+    labeller = dict(type='SelfPacedKMeans', num_clusters=5, threshold=.6)
+    rounds = options(labeller=dict(type='CameraNormalised', labeller=labeller) if normalised else labeller,
+                     train_cfg__max_epochs=2)
     config = tmp_path / 'rounds.py'
     toy_config(tmp_path / 'unused', **rounds).dump(str(config))
-    printed = call(capsys, config, checkpoint, '--num-clusters', 5, '--thresholds', .9, '--out', tmp_path / 'o.json')
+    printed = call(capsys, config, checkpoint, '--num-clusters', 5, '--thresholds', .6, '--out', tmp_path / 'o.json')
     runner = toy_runner(tmp_path / 'work', load_from=str(checkpoint), **rounds)
     runner.train()
     record = json.loads((tmp_path / 'work' / 'rounds.json').read_text())[0]
     row = json.loads((tmp_path / 'o.json').read_text())['sweep'][0]['thresholds'][0]
     assert (row['num_selected'], row['purity']) == (record['num_selected'], record['quality']['purity'])
+    assert ('of each of 2 cameras are standardised' in printed) == normalised
     assert '24 images x 16 channels, 6 identities' in printed and not (tmp_path / 'unused').exists()
 
 

@@ -6,7 +6,8 @@
     python tools/analysis_tools/choose_clusters.py feats.npz --density --eps .5 .6 .7
 
 Features come from a file (``tools/analysis_tools/extract_features.py`` writes them), or are extracted as a training in
-rounds would do in its first round. k-means runs once for each number of clusters, whatever the thresholds.
+rounds would do in its first round. k-means runs once for each number of clusters, whatever the thresholds. Where the
+config labels by CameraNormalised, or --camera-normalised says so, its labeller sees standardised features here, too.
 """
 
 import argparse
@@ -14,19 +15,28 @@ import csv
 import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Optional, Union
 
 import numpy as np
 import torch
+from mmengine.config import Config
 
 from mmreid.datasets.pseudo_labelled import PseudoLabelDataset
 from mmreid.engine.pseudo_rounds import extract_pool
 from mmreid.evaluation import FeatureFileError, read_features
 from mmreid.evaluation.retrieval_data import SPLITS, Features
 from mmreid.evaluation.tables import text_table
-from mmreid.pseudo_labels import DensityClusters, PseudoLabels, SelfPacedKMeans, camera_mixing, label_quality
+from mmreid.pseudo_labels import (
+    CameraNormalised,
+    DensityClusters,
+    PseudoLabels,
+    SelfPacedKMeans,
+    camera_mixing,
+    label_quality,
+)
 from mmreid.pseudo_labels.exemplars import EXEMPLARS, SELECTS, select_images
 from mmreid.pseudo_labels.kmeans import BACKENDS
 from mmreid.pseudo_labels.selection_curve import (
@@ -60,6 +70,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='for a config: the source model (default: its load_from)')
     parser.add_argument('--labels', metavar='CSV', help='for a matrix: a line for each row with split, pid, camid')
     parser.add_argument('--split', choices=SPLITS, default='train', help='images of a file to look at (default: train)')
+    parser.add_argument('--camera-normalised', action=argparse.BooleanOptionalAction, default=None,
+                        help='standardise the features of each camera first (default: as the config does)')
     parser.add_argument('--device', help='cpu or cuda (default: cuda where there is one)')
     means = parser.add_argument_group('self-paced k-means')
     means.add_argument('--num-clusters', type=int, nargs='+', metavar='K',
@@ -85,24 +97,33 @@ def parse_args(argv=None) -> argparse.Namespace:
 # ---- features ----------------------------------------------------------------------------------------------------
 
 
-def read_source(args: argparse.Namespace) -> Features:
-    """Features of a file, or those that the first round of a training would see."""
+def read_source(args: argparse.Namespace) -> tuple[Features, bool]:
+    """Features of a file, or those that the first round of a training would see; whether cameras are taken out."""
     if Path(args.source).suffix == '.py':
         if args.labels:
             raise ValueError('--labels belongs to a matrix *.npy')
-        return extract_features(args.source, args.checkpoint)
+        cfg = load_config(args.source)
+        normalised = normalises_cameras(cfg) if args.camera_normalised is None else args.camera_normalised
+        return extract_features(args.source, cfg, args.checkpoint), normalised
     if args.checkpoint:
         raise ValueError(f'a checkpoint belongs to a config *.py, and {args.source} is a file of features')
     splits = read_features(args.source, args.labels)
     if args.split not in splits:
         raise FeatureFileError(f'{args.source} has no {args.split} features (found: {", ".join(splits)}); --split '
                                'chooses others')
-    return splits[args.split]
+    return splits[args.split], bool(args.camera_normalised)
 
 
-def extract_features(config: str, checkpoint: Optional[str]) -> Features:
+def normalises_cameras(cfg: Config) -> bool:
+    """Whether a training in rounds labels by :class:`CameraNormalised`."""
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
+    labellers = [hook.get('labeller') for hook in hooks if isinstance(hook, dict)]
+    return any(isinstance(labeller, dict) and labeller.get('type') == CameraNormalised.__name__
+               for labeller in labellers)
+
+
+def extract_features(config: str, cfg: Config, checkpoint: Optional[str]) -> Features:
     """Features of the images without labels, by the model that the training would start from."""
-    cfg = load_config(config)
     data = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     if data.get('type') != PseudoLabelDataset.__name__:
         raise ConfigError(f'{config} does not train in rounds: its train_dataloader.dataset must be a '
@@ -118,8 +139,11 @@ def extract_features(config: str, checkpoint: Optional[str]) -> Features:
         cfg.work_dir, cfg.log_level = folder, 'WARNING'
         runner = RUNNERS.build(cfg)
         runner.load_checkpoint(checkpoint)
-        return extract_pool(runner, runner.train_dataloader.dataset.pool_view(), batch_size=64,
-                            num_workers=cfg.train_dataloader.get('num_workers', 0))
+        overlay = runner.train_dataloader.dataset
+        feats = extract_pool(runner, overlay.pool_view(), batch_size=64,
+                             num_workers=cfg.train_dataloader.get('num_workers', 0))
+        camids = overlay.pool_camids()
+        return replace(feats, camids=None if camids is None else torch.from_numpy(camids))
 
 
 # ---- sweeps ------------------------------------------------------------------------------------------------------
@@ -159,8 +183,8 @@ def labellers(args: argparse.Namespace, count: Optional[int]) -> list[Union[Self
     return made
 
 
-def sweep_thresholds(labeller: SelfPacedKMeans, feats: torch.Tensor, pids: Optional[np.ndarray], camids: np.ndarray,
-                     thresholds: list[float]) -> dict[str, Any]:
+def sweep_thresholds(labeller: SelfPacedKMeans, feats: torch.Tensor, pids: Optional[np.ndarray],
+                     camids: Optional[np.ndarray], thresholds: list[float]) -> dict[str, Any]:
     """One run of k-means, and what each threshold selects of it."""
     found = labeller(feats)
     labels = torch.from_numpy(found.labels).to(feats.device)
@@ -190,7 +214,7 @@ def sweep_thresholds(labeller: SelfPacedKMeans, feats: torch.Tensor, pids: Optio
 
 
 def sweep_eps(labeller: DensityClusters, feats: torch.Tensor, pids: Optional[np.ndarray],
-              camids: np.ndarray) -> dict[str, Any]:
+              camids: Optional[np.ndarray]) -> dict[str, Any]:
     """What one value of eps finds."""
     found = labeller(feats)
     return dict(eps=labeller.eps, fraction=found.fraction, num_selected=found.info['num_selected'],
@@ -198,9 +222,11 @@ def sweep_eps(labeller: DensityClusters, feats: torch.Tensor, pids: Optional[np.
                 reason=found.info.get('reason'), **quality(found.labels, found.mask, pids))
 
 
-def sizes(found: PseudoLabels, camids: np.ndarray) -> dict[str, Any]:
+def sizes(found: PseudoLabels, camids: Optional[np.ndarray]) -> dict[str, Any]:
     """Clusters that have images, how many images these have, and, with several cameras, how many cameras."""
-    mixing = camera_mixing(found.labels, None, camids) if len(np.unique(camids)) > 1 else {}
+    mixing = {}
+    if camids is not None and len(np.unique(camids)) > 1:
+        mixing = camera_mixing(found.labels, None, camids)
     spread, each = found.info['cluster_size'], found.info['cluster_sizes']
     return dict(clusters_alive=found.num_clusters, smallest=spread['min'], median=spread['median'],
                 largest=spread['max'], singletons=each.count(1),
@@ -329,11 +355,14 @@ def main(argv=None) -> None:
         device = check_device(args.device) or ('cuda' if torch.cuda.is_available() else 'cpu')
         files = outputs(args)
         check_settings(args)
-        source = read_source(args)
-        feats, camids = source.feats.to(device), source.camids.numpy()
+        source, normalised = read_source(args)
+        feats, camids = source.feats.to(device), None if source.camids is None else source.camids.numpy()
         pids = source.pids.numpy() if bool((source.pids >= 0).any()) else None
         say(f'{len(source):,} images x {feats.shape[1]:,} channels'
             + (', nobody knows who is who' if pids is None else f', {len(np.unique(pids[pids >= 0])):,} identities'))
+        if normalised:
+            feats = torch.as_tensor(CameraNormalised(labellers(args, len(source))[0]).normalise(feats, camids))
+            say(f'the features of each of {len(np.unique(camids))} cameras are standardised (CameraNormalised)')
         entries = []
         for labeller in labellers(args, len(source)):
             say(f'{labeller.describe()} ...' if args.density else f'k-means, K {labeller.num_clusters} ...')
@@ -342,7 +371,8 @@ def main(argv=None) -> None:
             entries.append(dict(entry, num_images=len(source)))
         say(density_text(entries) if args.density else means_text(entries))
         if 'out' in files:
-            files['out'].write_text(json.dumps(dict(source=str(args.source), images=len(source), sweep=entries),
+            files['out'].write_text(json.dumps(dict(source=str(args.source), images=len(source),
+                                                    camera_normalised=normalised, sweep=entries),
                                                indent=1) + '\n', encoding='utf-8')
         if 'csv' in files:
             write_csv(entries, files['csv'])

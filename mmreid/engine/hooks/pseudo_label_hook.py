@@ -9,6 +9,7 @@ import torch
 from mmengine.dist import all_reduce_params, broadcast, broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 
+from mmreid.datasets.known_cameras import without_cameras
 from mmreid.datasets.pseudo_labelled import PseudoLabelDataset
 from mmreid.engine.pseudo_rounds import (
     FreshStart,
@@ -19,7 +20,6 @@ from mmreid.engine.pseudo_rounds import (
     extract_pool,
     is_saturated,
 )
-from mmreid.engine.runner.encoders import without_cameras
 from mmreid.engine.runner.loops import EpochTrainLoop
 from mmreid.pseudo_labels import PseudoLabels, camera_mixing, label_quality, neighbour_quality
 from mmreid.pseudo_labels.cross_camera import SAY_CAMERAS
@@ -245,7 +245,7 @@ class PseudoLabelHook(Hook):
             device = next(runner.model.parameters()).device
             try:
                 given = torch.as_tensor(feats.feats).to(device) if device.type == 'cuda' else feats.feats
-                camids = self._known_cameras(runner)
+                camids = self._dataset(runner).pool_camids()
                 result = self._labelled(runner, number, given, camids)
                 found[0] = self._report(runner, number, result, feats.pids, camids)
             except Exception as error:  # whatever it is, no other process is to wait for labels that do not come
@@ -257,13 +257,6 @@ class PseudoLabelHook(Hook):
             raise PseudoLabelError(f'round {number}: {found[1]}') from failure
         return result, found[0]
 
-    def _known_cameras(self, runner) -> Optional[np.ndarray]:
-        """Camera of each image of the pool, None where nobody knows: unknown ones of a data set are all number 0."""
-        dataset = self._dataset(runner)
-        camids = dataset.source.get_camids()[dataset.pool_rows]
-        unknown = len(np.unique(camids)) < 2 and any(without_cameras(dataset.source))
-        return None if unknown or camids.min(initial=0) < 0 else camids
-
     def _check_cameras(self, runner) -> None:
         """Say that cameras are not known, and end here where the labeller needs them, before features are
         extracted."""
@@ -274,7 +267,7 @@ class PseudoLabelHook(Hook):
                                   f'cameras a cluster has is not reported for one. {SAY_CAMERAS}.')
         if hasattr(self.labeller, 'check_cameras'):
             try:
-                self.labeller.check_cameras(self._known_cameras(runner))
+                self.labeller.check_cameras(self._dataset(runner).pool_camids())
             except ValueError as error:
                 raise PseudoLabelError(f'round {runner.epoch // self.epochs_per_round + 1}: {error}') from error
 

@@ -6,6 +6,7 @@ from typing import AbstractSet, Any, Dict, Iterable, Iterator, List, Mapping, Op
 import numpy as np
 from torch import nn
 
+from mmreid.datasets.known_cameras import short_name, without_cameras
 from mmreid.models.heads.embae_head import NUISANCE, EmbAEHead, encoder_key
 from mmreid.utils.checkpoint import read_checkpoint
 
@@ -87,27 +88,13 @@ def encoder_keys(dataset: Any, nuisance: str) -> List[str]:
     domains, camids = np.asarray(dataset.get_domains()), np.asarray(dataset.get_camids())
     if nuisance == 'per_dataset':
         return [encoder_key(nuisance, domain, None) for domain in np.unique(domains).tolist()]
-    unknown = [*without_cameras(dataset), *([_named(dataset)] if camids.min(initial=0) < 0 else [])]
+    unknown = [*without_cameras(dataset), *([short_name(dataset)] if camids.min(initial=0) < 0 else [])]
     if unknown:
         raise ValueError(f"nuisance='per_camera' needs to know the camera of every image, and {unknown[0]} does not "
                          "tell. Set nuisance='shared' (or 'per_dataset'), or say the cameras where that data set is "
                          'configured (camera_pattern of a FolderReID, or a column camid in its list).')
     pairs = np.unique(np.stack([domains, camids], axis=1), axis=0)
     return [encoder_key(nuisance, domain, camid) for domain, camid in pairs.tolist()]
-
-
-def without_cameras(dataset: Any) -> Iterator[str]:
-    """Names of data sets, or parts of one, that know no cameras."""
-    parts = getattr(dataset, 'datasets', None) or getattr(dataset, 'dataset', None)
-    if parts is not None:
-        for part in parts if isinstance(parts, (list, tuple)) else [parts]:
-            yield from without_cameras(part)
-    elif getattr(dataset, 'reads_cameras', True) is False:
-        yield _named(dataset)
-
-
-def _named(dataset: Any) -> str:
-    return dataset.summary().split('\n')[0] if hasattr(dataset, 'summary') else type(dataset).__name__
 
 
 def _kept_encoders(filename: Optional[str]) -> List[str]:
