@@ -1,5 +1,8 @@
 """tools/model_converters/export.py: the file gives the features of the inferencer."""
 
+import importlib.util
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
@@ -8,6 +11,8 @@ import torch
 from mmreid.apis import ReIDInferencer
 from mmreid.datasets.image_io import read_image
 from tests.tool_runs import run_tool
+
+ROOT = Path(__file__).parents[2]
 
 
 def prepared(paths, rgb):
@@ -52,6 +57,15 @@ def test_onnx(tmp_path, toy, files):
     for count in (1, 8):
         found, = session.run(['features'], {'images': prepared(files[:count], False)})
         assert np.abs(found - expected[:count]).max() < 1e-5
+
+
+def test_the_older_exporter_of_onnx_is_refused(monkeypatch):
+    spec = importlib.util.spec_from_file_location('export', ROOT / 'tools/model_converters/export.py')
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    monkeypatch.setattr(torch.onnx, 'export', lambda model, args, f, dynamo=False: None)  # as torch 2.4 has it
+    with pytest.raises(ImportError, match='writing ONNX needs torch 2.5 or newer'):
+        tool.export(torch.nn.Identity(), torch.zeros(1, 3, 8, 4), Path('m.onnx'))
 
 
 def test_mistakes_end_with_one_clear_line(tmp_path, toy):

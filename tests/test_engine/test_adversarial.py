@@ -15,6 +15,7 @@ from mmreid.engine.hooks import GradientReversalHook
 from mmreid.models.layers import GradientReversal
 from mmreid.registry import DATASETS, HOOKS
 from mmreid.utils.checkpoint import read_checkpoint
+from mmreid.utils.distributed import close_process_group
 from tests.test_engine.toy import toy_config, toy_runner
 from tests.test_utils.test_checkpoint import same
 
@@ -209,7 +210,7 @@ def _two_processes(rank, folder, address):
     dist.init_process_group('gloo', rank=rank, world_size=2, timeout=datetime.timedelta(seconds=60))
     _, witness = train(folder, processes=2, train_dataloader__batch_size=4)
     torch.save(dict(coefficients=witness.coefficients, domains=witness.domains), folder / f'witness_{rank}.pt')
-    dist.destroy_process_group()
+    close_process_group()
 
 
 def test_two_processes(tmp_path):

@@ -10,6 +10,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from mmreid.pseudo_labels.dictionary import read_dictionary
+from mmreid.utils.distributed import close_process_group
 from tests import shortcuts
 from tests.test_engine.test_pseudo_labels import Interrupted, hook_of
 from tests.test_engine.test_pseudo_labels_distributed import PLAIN, RankWitness, bare, rounds_of
@@ -50,7 +51,7 @@ def run(rank, folder, processes):
         found['resumed'] = bare(resumed).state_dict()
     torch.save(found, f'{folder}/{processes}_{rank}.pt')
     if processes > 1:
-        dist.destroy_process_group()
+        close_process_group()
 
 
 @pytest.fixture(scope='module')

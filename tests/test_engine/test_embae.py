@@ -17,6 +17,7 @@ from mmreid.engine.recipes import RecipeError, RecipeRun, run_recipe
 from mmreid.registry import DATASETS, HOOKS, MODELS, RUNNERS
 from mmreid.utils.checkpoint import CheckpointError, read_checkpoint
 from mmreid.utils.config import ConfigError, load_config
+from mmreid.utils.distributed import close_process_group
 from tests.test_engine.test_load_parts import stop_at
 from tests.test_engine.test_resume import Interrupted
 
@@ -378,7 +379,7 @@ def step_3_of_one_process(rank, source, folder):
     witness = next(hook for hook in runner.hooks if isinstance(hook, CameraWitness))
     torch.save(dict(cameras=witness.cameras, first=witness.weights, last=runner.model.module.state_dict()),
                folder / f'{rank}.pt')
-    dist.destroy_process_group()
+    close_process_group()
 
 
 def test_cam_in_two_processes_with_absent_cameras(cam, tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from mmreid.engine.hooks import PseudoLabelHook
 from mmreid.pseudo_labels import PseudoLabeller
 from mmreid.registry import HOOKS, MODELS, TASK_UTILS
 from mmreid.utils.checkpoint import read_checkpoint
+from mmreid.utils.distributed import close_process_group
 from tests import shortcuts
 from tests.test_engine.test_pseudo_labels import Interrupted, hook_of, options
 from tests.test_engine.toy import toy_runner
@@ -151,7 +152,7 @@ def work(rank, folder, processes, cases):
                                 timeout=datetime.timedelta(seconds=100))
     torch.save({case.__name__: case(folder, processes) for case in cases}, f'{folder}/{processes}_{rank}.pt')
     if processes > 1:
-        dist.destroy_process_group()
+        close_process_group()
 
 
 @pytest.fixture(scope='module')

@@ -125,7 +125,7 @@ def test_backbone_and_neck_are_carried_and_the_heads_start_new(tmp_path):
 BEST = """stages = dict(
     first=dict(config='toy_a.py', checkpoint='best', overrides={
         'default_hooks.checkpoint.save_best': 'market1501/mAP', 'default_hooks.checkpoint.rule': 'greater',
-        'train_cfg.max_epochs': 4, 'custom_hooks': HOOKS}),
+        'train_cfg.max_epochs': 4, 'custom_hooks': HOOKS, 'randomness.seed': SEED}),
     second=dict(config='toy_b.py', init_from='first'))
 """
 
@@ -133,15 +133,20 @@ BEST = """stages = dict(
 @pytest.mark.parametrize('hooks', [[], [dict(type='EMAHook', momentum=0.5)]])
 def test_best_checkpoint_is_handed_on_with_its_metrics(tmp_path, hooks):
     """Those of the best weights, which are not those of the end, measured by a runner of its own."""
-    work_dir = tmp_path / 'work'
-    content = run_recipe(write_recipe(tmp_path, BEST.replace('HOOKS', str(hooks))), work_dir=work_dir)
+    for seed in range(6):
+        work_dir = tmp_path / f'work{seed}'
+        recipe = write_recipe(tmp_path, BEST.replace('HOOKS', str(hooks)).replace('SEED', str(seed)))
+        content = run_recipe(recipe, work_dir=work_dir)
+        scores = [json.loads(line) for path in sorted((work_dir / 'first').glob('*/vis_data/scalars.json'))
+                  for line in path.read_text().splitlines() if 'market1501/mAP' in line]
+        trained = [score['market1501/mAP'] for score in scores][:4]
+        if max(trained) > trained[-1]:  # otherwise the run tells nothing; that depends on the version of torch
+            break
+    else:
+        pytest.fail('the best epoch is the last one with every seed')
     first = content['stages']['first']
     best, = (work_dir / 'first').glob('best_*.pth')
     assert first['checkpoint']['path'] == f'first/{best.name}'
-    scores = [json.loads(line) for path in sorted((work_dir / 'first').glob('*/vis_data/scalars.json'))
-              for line in path.read_text().splitlines() if 'market1501/mAP' in line]
-    trained = [score['market1501/mAP'] for score in scores][:4]
-    assert max(trained) > trained[-1], 'the best epoch is the last one, so this test tells nothing'
     assert first['metrics']['market1501/mAP'] == pytest.approx(max(trained))
     assert measured(tmp_path / 'again', best, 6) == pytest.approx(max(trained))
     assert content['stages']['second']['init_from']['sha256'] == sha256(best)
@@ -149,7 +154,7 @@ def test_best_checkpoint_is_handed_on_with_its_metrics(tmp_path, hooks):
 
 def test_best_checkpoint_of_a_resumed_stage_in_a_moved_folder(tmp_path):
     """The training has noted the path that its best file had."""
-    recipe = write_recipe(tmp_path, BEST.replace('HOOKS', '[]'))
+    recipe = write_recipe(tmp_path, BEST.replace('HOOKS', '[]').replace('SEED', '0'))
     before = run_recipe(recipe, work_dir=tmp_path / 'work')['stages']['first']
     shutil.move(tmp_path / 'work', tmp_path / 'moved')
     interrupt(tmp_path / 'moved', 'first')
@@ -159,7 +164,7 @@ def test_best_checkpoint_of_a_resumed_stage_in_a_moved_folder(tmp_path):
 
 
 def test_first_of_several_best_checkpoints_is_handed_on(tmp_path):
-    path = write_recipe(tmp_path, BEST.replace('HOOKS', '[]').replace(
+    path = write_recipe(tmp_path, BEST.replace('HOOKS', '[]').replace('SEED', '0').replace(
         "'market1501/mAP'", "['market1501/rank-5', 'market1501/mAP']").replace("'train_cfg.max_epochs': 4",
                                                                                 "'train_cfg.max_epochs': 1"))
     content = run_recipe(path, work_dir=tmp_path / 'work', options=SHORT)

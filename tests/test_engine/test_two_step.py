@@ -13,6 +13,7 @@ from torch import nn
 
 from mmreid.registry import HOOKS, MODELS
 from mmreid.utils.checkpoint import CheckpointError, read_checkpoint, write_checkpoint
+from mmreid.utils.distributed import close_process_group
 from tests.test_engine.toy import toy_runner
 from tests.test_utils.test_checkpoint import same
 
@@ -258,7 +259,7 @@ def work(rank, folder):
     _, again = train(folder / 'again', processes=2, resume=True,
                      load_from=str(folder / 'whole' / f'iter_{FIRST}.pth'))
     torch.save(dict(found, resumed=again.weights), folder / f'{rank}.pt')
-    dist.destroy_process_group()
+    close_process_group()
 
 
 @pytest.fixture(scope='module')

@@ -14,6 +14,7 @@ from mmreid.evaluation.metrics import feature_metric
 from mmreid.evaluation.tables import text_table
 from mmreid.registry import METRICS
 from mmreid.structures import ReIDDataSample
+from mmreid.utils.distributed import close_process_group
 
 NUM_SAMPLES = 41
 
@@ -247,7 +248,7 @@ def _run_rank(rank, world_size, folder, case):
     except ValueError as error:
         outcome = str(error)
     torch.save(outcome, f'{folder}/{rank}.pt')
-    torch.distributed.destroy_process_group()
+    close_process_group()
 
 
 @pytest.mark.parametrize('case', ['padded', 'empty rank', 'no gallery', 'lengths'])

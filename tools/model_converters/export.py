@@ -15,6 +15,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -92,9 +93,11 @@ def export(module: nn.Module, images: torch.Tensor, out: Path) -> Callable[[torc
     """Write a file, read it back and return what runs it; None where that is not installed.
 
     Raises:
-        ImportError: If ONNX is asked for and not installed.
+        ImportError: If ONNX is asked for and not installed, or torch is too old for it.
     """
     suffix = out.suffix.lower()
+    if suffix == '.onnx' and 'external_data' not in signature(torch.onnx.export).parameters:
+        raise ImportError(f'writing ONNX needs torch 2.5 or newer, this is {torch.__version__}; *.pt2 works with it')
     if suffix == '.onnx' and any(find_spec(name) is None for name in ('onnx', 'onnxscript')):
         raise ImportError('writing ONNX needs two more packages: pip install onnx onnxscript; *.pt2 needs none')
     batch = torch.export.Dim('batch', min=1)

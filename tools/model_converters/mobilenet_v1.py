@@ -73,13 +73,14 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise FileNotFoundError(f'{path} is not there')
     if path.suffix == '.npz':
         try:
-            with open(path, 'rb') as file, np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except TypeError:  # what np.load returns is no file of arrays
-            raise ValueError(f'{path} holds a single array without a name (np.save), and np.savez writes one for each '
-                             'variable, see --help') from None
+            with open(path, 'rb') as file:
+                arrays = np.load(file, allow_pickle=False)
+                if not isinstance(arrays, np.ndarray):
+                    return dict(arrays)
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise ValueError(f'{path} is damaged or no file of plain arrays that np.savez wrote: {error}') from error
+        raise ValueError(f'{path} holds a single array without a name (np.save), and np.savez writes one for each '
+                         'variable, see --help')
     if path.suffix not in ('.h5', '.hdf5'):
         raise ValueError(f'{path} must be a file of Keras (.h5) or of arrays (.npz); checkpoints of TensorFlow are '
                          'exported as arrays first, see --help')

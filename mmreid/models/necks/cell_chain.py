@@ -67,10 +67,10 @@ class CellChain(BaseModule):
     def run_chain(self, maps: Sequence[torch.Tensor]) -> torch.Tensor:
         """Run the cells up to the last fusion and return its output (the image, if there is none)."""
         z = maps[0]
-        for tap, (cell, fusion) in enumerate(zip(self.cells, self.fusions, strict=False), start=1):
-            y = cell(z)
-            self.check_size(tap, y, maps)
-            z = fusion(torch.cat([maps[tap], y], dim=1))
+        for step in range(len(self.fusions)):  # torch 2.4 traces neither zip of unequal lengths nor enumerate from 1
+            y = self.cells[step](z)
+            self.check_size(step + 1, y, maps)
+            z = self.fusions[step](torch.cat([maps[step + 1], y], dim=1))
         return z
 
     def check_channels(self, maps: Sequence[torch.Tensor], expected: Sequence[int]) -> None:

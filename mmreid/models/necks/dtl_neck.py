@@ -83,7 +83,7 @@ class DTLNeck(BaseModule):
         unknown = sorted(set(keys or ()) - {*self.auxiliary.keys(), 'feat'})
         if unknown:
             raise KeyError(f'DTLNeck was asked for {unknown} and gives {sorted([*self.auxiliary.keys(), "feat"])}')
-        feats = {name: branch(x) for (name, branch), x in zip(self.auxiliary.items(), maps)
+        feats = {name: branch(x) for (name, branch), x in zip(self.auxiliary.items(), maps[:len(self.auxiliary)])
                  if keys is None or name in keys}
         if keys is None or 'feat' in keys:
             pooled = self.pool(maps[-1])

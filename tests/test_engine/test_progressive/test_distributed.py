@@ -10,6 +10,7 @@ import torch.multiprocessing as mp
 from mmreid.engine.progressive.record import ProgressiveRecord
 from mmreid.registry import HOOKS
 from mmreid.utils.checkpoint import read_checkpoint
+from mmreid.utils.distributed import close_process_group
 from tests.test_engine.test_progressive.test_loop import HandSteered
 from tests.test_engine.test_progressive.toy import content, lines_of, options, runner_of
 from tests.test_engine.toy import toy_runner
@@ -44,7 +45,7 @@ def work(rank, folder, processes):
         found['again'] = again._bare_model.state_dict()
     torch.save(found, f'{folder}/{processes}_{rank}.pt')
     if processes > 1:
-        dist.destroy_process_group()
+        close_process_group()
 
 
 @HOOKS.register_module()

@@ -183,7 +183,8 @@ def test_trials_are_in_the_phase_of_their_cycle(tmp_path, monkeypatch):
     assert [epoch for epoch, *_ in seen] == [0] * 4 + [2] * 4 + [4] * 4
     for epoch, weights, gradients, training in seen:
         before = read_checkpoint(tmp_path / f'epoch_{epoch}.pth')['state_dict']
-        same_as_before = {key: torch.equal(value, before[f'backbone.{key}']) for key, value in weights.items()}
+        same_as_before = {key: torch.equal(value, before[f'backbone.{key}']) for key, value in weights.items()
+                          if key != 'stem.0.bias'}  # batch norm takes it out again: its gradient is about 0
         trained = epoch == 2
         assert training is trained and set(gradients) == {trained}
         assert not any(same_as_before.values()) if trained else all(same_as_before.values())

@@ -9,6 +9,7 @@ from mmengine.model import BaseModule, MMDistributedDataParallel
 from torch import nn
 
 from mmreid.engine.progressive import SearchSpace
+from mmreid.utils.distributed import close_process_group
 
 from .spaces import TARGET, paper_space, ranks_space
 
@@ -141,7 +142,7 @@ def test_the_model_inside_a_wrapper_is_meant(tmp_path):
         ranks_space().apply(MMDistributedDataParallel(net), dict(k=3, p=2))
         assert net.heads.tri.loss_module.k == 3 and ranks_space().read(net) == dict(k=3, p=2)
     finally:
-        torch.distributed.destroy_process_group()
+        close_process_group()
 
 
 def test_a_refused_value_leaves_all_as_they_were():

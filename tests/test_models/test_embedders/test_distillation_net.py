@@ -17,6 +17,7 @@ from mmreid.registry import MODELS
 from mmreid.structures import ReIDDataSample
 from mmreid.utils.checkpoint import CheckpointError, write_checkpoint
 from mmreid.utils.config import ConfigError
+from mmreid.utils.distributed import close_process_group
 
 LABELS = (0, 0, 1, 2)
 
@@ -355,7 +356,7 @@ def work(rank, folder):
         wrapped.train_step(batch(seed=10 * step + rank), optim)
     torch.save(dict(student=dict(model.named_parameters()), teacher=bits(model.teacher.network)),
                f'{folder}/{rank}.pt')
-    dist.destroy_process_group()
+    close_process_group()
 
 
 def test_two_processes(tmp_path, teacher):

@@ -13,6 +13,7 @@ from torch import nn
 from mmreid.models.heads import EmbAEHead
 from mmreid.registry import MODELS
 from mmreid.structures import ReIDDataSample
+from mmreid.utils.distributed import close_process_group
 
 PER_CAMERA = ('d0_c0', 'd0_c2', 'd1_c0', 'd1_c1')
 #: Camera (0, 2) has one image, (1, 1) none, the others are mixed.
@@ -306,7 +307,7 @@ def work(rank, folder):
         optimizer.step()
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
     torch.save(dict(weights=dict(model.named_parameters()), gradients=gradients), f'{folder}/{rank}.pt')
-    dist.destroy_process_group()
+    close_process_group()
 
 
 def test_two_processes(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from mmreid.models.layers import BConvCell, latent_state_dict
 from mmreid.registry import MODELS
 from mmreid.structures import ReIDDataSample
+from mmreid.utils.distributed import close_process_group
 
 
 class CellAndNorm(nn.Module):
@@ -75,7 +76,7 @@ def work(rank, folder):
         world_size=2,
         timeout=datetime.timedelta(seconds=120))
     torch.save(dict(plain=plain(rank), net=embedding_net(rank)), f'{folder}/{rank}.pt')
-    dist.destroy_process_group()
+    close_process_group()
 
 
 def test_two_processes(tmp_path):
