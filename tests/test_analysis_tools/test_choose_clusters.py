@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from mmreid.datasets import PseudoLabelDataset
 from mmreid.pseudo_labels import CameraNormalised, DensityClusters, SelfPacedKMeans, label_quality
 from tests.test_analysis_tools.test_eval_features import run
 from tests.test_engine.test_pseudo_labels import options
@@ -110,7 +111,7 @@ def test_the_look_of_the_cameras_taken_out(tmp_path, capsys, more):
         assert row['num_selected'] == found.mask.sum()
         purity[option] = label_quality(found.labels, found.mask, pids)['purity']
         assert row['purity'] == purity[option]
-        assert written['camera_normalised'] == ('of each of 3 cameras are standardised' in printed) == (
+        assert written['camera_normalised'] == ('for each camera by itself, 3 of them' in printed) == (
             option == '--camera-normalised')
     assert purity['--camera-normalised'] == 1 > purity['--no-camera-normalised']
 
@@ -123,7 +124,51 @@ def test_a_matrix_without_cameras(tmp_path, capsys, crowd):
     source = tmp_path / 'f.npy', '--labels', tmp_path / 'f.csv', '--num-clusters', 8
     call(capsys, *source, '--out', tmp_path / 'o.json')
     assert 'cameras_per_cluster' not in (tmp_path / 'o.json').read_text()
-    assert 'come without' in call(capsys, *source, '--camera-normalised', fails=True)
+    refused = call(capsys, *source, '--camera-normalised', fails=True)
+    assert 'come without' in refused and '--no-camera-normalised' in refused
+
+
+@pytest.mark.parametrize('camids, message', [(0, 'have one number'), (-1, 'come without'), ([-1, 0], 'come without'),
+                                             ([0] * 159 + [1], 'camera 1 has a single image')])
+def test_a_file_whose_cameras_are_not_known(tmp_path, capsys, crowd, camids, message):
+    feats, pids = crowd
+    np.savez(tmp_path / 'f.npz', train_feats=feats, train_pids=pids, train_camids=np.resize(camids, len(pids)))
+    arguments = tmp_path / 'f.npz', '--num-clusters', 8
+    assert message in call(capsys, *arguments, '--camera-normalised', fails=True)
+    if 'single' not in message:
+        call(capsys, *arguments, '--out', tmp_path / 'o.json')
+        assert 'cameras_per_cluster' not in (tmp_path / 'o.json').read_text()
+
+
+NORMALISED = dict(type='CameraNormalised', labeller=dict(type='DensityClusters'))
+
+
+@pytest.mark.parametrize('cfg, expected', [
+    (dict(default_hooks=dict(pseudo_labels=dict(labeller=NORMALISED))), True),
+    (dict(custom_hooks=[dict(type='PseudoLabelHook', labeller=NORMALISED)]), True),
+    (dict(custom_hooks=[dict(labeller=dict(NORMALISED, type='mmreid.CameraNormalised'))]), True),
+    (dict(custom_hooks=[dict(labeller=dict(NORMALISED, type=CameraNormalised))]), True),
+    (dict(custom_hooks=[dict(labeller=dict(type='Outer', labeller=NORMALISED))]), True),
+    (dict(default_hooks=dict(pseudo_labels=dict(labeller=NORMALISED['labeller']), other=None)), False),
+    (dict(custom_hooks=None), False),
+])
+def test_where_a_config_says_so(cfg, expected):
+    assert choose_clusters.normalises_cameras(cfg) is expected
+
+
+def test_a_config_whose_cameras_are_not_known(tmp_path, capsys, monkeypatch):
+    """Nothing is extracted before that is said."""
+    source = toy_runner(tmp_path / 'source', train_cfg__max_epochs=1)
+    torch.save(dict(state_dict=source.model.state_dict()), tmp_path / 'source.pth')
+    labeller = dict(type='CameraNormalised', labeller=dict(type='DensityClusters', min_samples=2))
+    toy_config(tmp_path / 'unused', **options(labeller=labeller)).dump(str(tmp_path / 'rounds.py'))
+    monkeypatch.setattr(PseudoLabelDataset, 'pool_camids', lambda self: None)
+    arguments = tmp_path / 'rounds.py', tmp_path / 'source.pth', '--density', '--k1', 5, '--k2', 2
+    call(capsys, *arguments, '--no-camera-normalised', '--out', tmp_path / 'o.json')
+    assert 'cameras_per_cluster' not in (tmp_path / 'o.json').read_text()
+    monkeypatch.setattr(choose_clusters, 'extract_pool', lambda *args, **more: pytest.fail('features were extracted'))
+    refused = call(capsys, *arguments, fails=True)
+    assert 'come without' in refused and '--no-camera-normalised' in refused
 
 
 def test_k_means_runs_once_for_each_number(tmp_path, capsys, monkeypatch, crowd):
@@ -240,7 +285,7 @@ def test_a_config_and_a_checkpoint(tmp_path, capsys, normalised):
     record = json.loads((tmp_path / 'work' / 'rounds.json').read_text())[0]
     row = json.loads((tmp_path / 'o.json').read_text())['sweep'][0]['thresholds'][0]
     assert (row['num_selected'], row['purity']) == (record['num_selected'], record['quality']['purity'])
-    assert ('of each of 2 cameras are standardised' in printed) == normalised
+    assert ('for each camera by itself, 2 of them' in printed) == normalised
     assert '24 images x 16 channels, 6 identities' in printed and not (tmp_path / 'unused').exists()
 
 

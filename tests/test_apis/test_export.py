@@ -1,6 +1,7 @@
 """tools/model_converters/export.py: the file gives the features of the inferencer."""
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 import cv2
@@ -49,6 +50,8 @@ def test_torch_export(tmp_path, toy, files, rgb, turned):
 def test_onnx(tmp_path, toy, files):
     pytest.importorskip('onnxscript')
     onnxruntime = pytest.importorskip('onnxruntime')
+    if 'external_data' not in inspect.signature(torch.onnx.export).parameters:
+        pytest.skip('the exporter of this torch is an older one')
     done = run(toy, tmp_path / 'm.onnx')
     assert done.returncode == 0, done.stderr
     assert 'read back: differs' in done.stdout

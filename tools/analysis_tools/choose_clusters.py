@@ -98,31 +98,57 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def read_source(args: argparse.Namespace) -> tuple[Features, bool]:
-    """Features of a file, or those that the first round of a training would see; whether cameras are taken out."""
+    """Features of a file, or those that the first round of a training would see; whether cameras are taken out.
+
+    Raises:
+        ValueError: If cameras are to be taken out and are not known.
+    """
     if Path(args.source).suffix == '.py':
         if args.labels:
             raise ValueError('--labels belongs to a matrix *.npy')
         cfg = load_config(args.source)
         normalised = normalises_cameras(cfg) if args.camera_normalised is None else args.camera_normalised
-        return extract_features(args.source, cfg, args.checkpoint), normalised
+        return extract_features(args.source, cfg, args.checkpoint, normalised), normalised
     if args.checkpoint:
         raise ValueError(f'a checkpoint belongs to a config *.py, and {args.source} is a file of features')
     splits = read_features(args.source, args.labels)
     if args.split not in splits:
         raise FeatureFileError(f'{args.source} has no {args.split} features (found: {", ".join(splits)}); --split '
                                'chooses others')
-    return splits[args.split], bool(args.camera_normalised)
+    found = splits[args.split]
+    if found.camids is not None and int(found.camids.min()) < 0:
+        found = replace(found, camids=None)
+    if args.camera_normalised:
+        check_cameras(found.camids, several=True)
+    return found, bool(args.camera_normalised)
 
 
 def normalises_cameras(cfg: Config) -> bool:
     """Whether a training in rounds labels by :class:`CameraNormalised`."""
-    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    labellers = [hook.get('labeller') for hook in hooks if isinstance(hook, dict)]
-    return any(isinstance(labeller, dict) and labeller.get('type') == CameraNormalised.__name__
-               for labeller in labellers)
+    parts = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
+    while parts:  # hooks, their labellers, and labellers in these
+        part = parts.pop()
+        if isinstance(part, dict):
+            kind = part.get('type')
+            if kind is CameraNormalised or str(kind).rpartition('.')[2] == CameraNormalised.__name__:
+                return True
+            parts.append(part.get('labeller'))
+    return False
 
 
-def extract_features(config: str, cfg: Config, checkpoint: Optional[str]) -> Features:
+def check_cameras(camids: Optional[torch.Tensor], several: bool = False) -> None:
+    """Refuse to take cameras out that are not known, or are one where a file ought to have several."""
+    known = None if camids is None else camids.numpy()
+    if several and known is not None and len(np.unique(known)) < 2:
+        raise ValueError('--camera-normalised needs images of several cameras, and those of the file have one number; '
+                         'images whose cameras nobody knows are written so, too')
+    try:
+        CameraNormalised(DensityClusters()).check_cameras(known)
+    except ValueError as error:
+        raise ValueError(f'{error} Or leave the cameras in: --no-camera-normalised.') from None
+
+
+def extract_features(config: str, cfg: Config, checkpoint: Optional[str], normalised: bool) -> Features:
     """Features of the images without labels, by the model that the training would start from."""
     data = (cfg.get('train_dataloader') or {}).get('dataset') or {}
     if data.get('type') != PseudoLabelDataset.__name__:
@@ -140,10 +166,13 @@ def extract_features(config: str, cfg: Config, checkpoint: Optional[str]) -> Fea
         runner = RUNNERS.build(cfg)
         runner.load_checkpoint(checkpoint)
         overlay = runner.train_dataloader.dataset
+        camids = overlay.pool_camids()
+        camids = None if camids is None else torch.from_numpy(camids)
+        if normalised:
+            check_cameras(camids)
         feats = extract_pool(runner, overlay.pool_view(), batch_size=64,
                              num_workers=cfg.train_dataloader.get('num_workers', 0))
-        camids = overlay.pool_camids()
-        return replace(feats, camids=None if camids is None else torch.from_numpy(camids))
+        return replace(feats, camids=camids)
 
 
 # ---- sweeps ------------------------------------------------------------------------------------------------------
@@ -362,7 +391,7 @@ def main(argv=None) -> None:
             + (', nobody knows who is who' if pids is None else f', {len(np.unique(pids[pids >= 0])):,} identities'))
         if normalised:
             feats = torch.as_tensor(CameraNormalised(labellers(args, len(source))[0]).normalise(feats, camids))
-            say(f'the features of each of {len(np.unique(camids))} cameras are standardised (CameraNormalised)')
+            say(f'standardised for each camera by itself, {len(np.unique(camids))} of them (CameraNormalised)')
         entries = []
         for labeller in labellers(args, len(source)):
             say(f'{labeller.describe()} ...' if args.density else f'k-means, K {labeller.num_clusters} ...')

@@ -73,6 +73,7 @@ class DTLNeck(BaseModule):
                                  'which is not given')
         self.auxiliary = ModuleDict({name: AuxiliaryBranch(channels, **(aux_cfg or {}))
                                      for name, channels in zip(AUXILIARY, self.in_channels)} if aux else {})
+        self._branches = tuple(self.auxiliary)  # torch.export does not trace the iteration over a container of modules
         self.pool = build_pool(pool)
         self.reduction: nn.Module = nn.Identity() if feat_channels is None else reduction(
             self.in_channels[-1], feat_channels, **(reduction_cfg or {}))
@@ -80,10 +81,10 @@ class DTLNeck(BaseModule):
     def forward(self, maps: Sequence[torch.Tensor], keys: Collection[str] | None = None) -> dict[str, torch.Tensor]:
         """Pool the last map and run the auxiliary branches on the others, as far as ``keys`` (None: all) names them."""
         self._check(maps)
-        unknown = sorted(set(keys or ()) - {*self.auxiliary.keys(), 'feat'})
+        unknown = sorted(key for key in keys or () if key not in (*self._branches, 'feat'))
         if unknown:
-            raise KeyError(f'DTLNeck was asked for {unknown} and gives {sorted([*self.auxiliary.keys(), "feat"])}')
-        feats = {name: branch(x) for (name, branch), x in zip(self.auxiliary.items(), maps[:len(self.auxiliary)])
+            raise KeyError(f'DTLNeck was asked for {unknown} and gives {sorted([*self._branches, "feat"])}')
+        feats = {name: self.auxiliary[name](maps[tap]) for tap, name in enumerate(self._branches)
                  if keys is None or name in keys}
         if keys is None or 'feat' in keys:
             pooled = self.pool(maps[-1])

@@ -86,10 +86,10 @@ class MGNPTLNeck(CellChain):
         self.check_channels(maps, self.tap_channels)
         z, branches = self.run_chain(maps), maps[-len(self.branch_cells):]
         outputs = [cell(z) for cell in self.branch_cells]
-        for b, (x, y) in enumerate(zip(branches, outputs, strict=True), start=1):
+        for b, (x, y) in enumerate(zip(branches, outputs, strict=True)):
             if x.shape[2:] != y.shape[2:]:
-                raise ValueError(f'the cell of branch {b} gives maps of {tuple(y.shape[2:])} and the branch maps of '
-                                 f'{tuple(x.shape[2:])} (height, width) from taps of {tuple(z.shape[2:])}; the stride '
-                                 'of branch_cells must be the last_stride of the branch in the backbone')
+                raise ValueError(f'the cell of branch {b + 1} gives maps of {tuple(y.shape[2:])} and the branch maps '
+                                 f'of {tuple(x.shape[2:])} (height, width) from taps of {tuple(z.shape[2:])}; the '
+                                 'stride of branch_cells must be the last_stride of the branch in the backbone')
         pooled, beside = self.parts.pool_parts((maps[0], *branches)), self.parts.pool_parts((maps[0], *outputs))
         return self.parts.reduce({name: torch.cat([x, beside[name]], dim=1) for name, x in pooled.items()})

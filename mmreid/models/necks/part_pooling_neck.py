@@ -81,7 +81,7 @@ class PartPoolingNeck(BaseModule):
     @property
     def names(self) -> list[str]:
         """Names of the reduced vectors in the order of ``feat``."""
-        parts = [f'part_{b}_{k}' for b, n in enumerate(self.stripes, start=1) if n > 1 for k in range(1, n + 1)]
+        parts = [f'part_{b + 1}_{k}' for b, n in enumerate(self.stripes) if n > 1 for k in range(1, n + 1)]
         return [f'global_{b}' for b in range(1, len(self.stripes) + 1)] + parts
 
     def forward(self, maps: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -92,11 +92,11 @@ class PartPoolingNeck(BaseModule):
         """Pooled vectors ``(N, C)`` by name, of maps with any number of channels."""
         self._check_heights(maps)
         pooled = {}
-        for b, (x, stripes) in enumerate(zip(self._own(maps), self.stripes, strict=True), start=1):
-            pooled[f'global_{b}'] = self.pool(x)
+        for b, (x, stripes) in enumerate(zip(self._own(maps), self.stripes, strict=True)):
+            pooled[f'global_{b + 1}'] = self.pool(x)
             if stripes > 1:
-                pooled.update({f'part_{b}_{k}': self.pool(stripe)
-                               for k, stripe in enumerate(x.chunk(stripes, dim=2), start=1)})
+                pooled.update({f'part_{b + 1}_{k + 1}': self.pool(stripe)
+                               for k, stripe in enumerate(x.chunk(stripes, dim=2))})
         return {name: pooled[name] for name in self.names}
 
     def reduce(self, pooled: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -124,9 +124,9 @@ class PartPoolingNeck(BaseModule):
             raise ValueError(f'PartPoolingNeck has {len(self.stripes)} branches and got {len(maps)} maps; out_indices '
                              'of the backbone must name the tap of every branch')
         heights = [x.shape[2] for x in self._own(maps)]
-        for b, (height, stripes) in enumerate(zip(heights, self.stripes, strict=True), start=1):
+        for b, (height, stripes) in enumerate(zip(heights, self.stripes, strict=True)):
             if height % stripes:
-                raise ValueError(f'branch {b} cuts its map into {stripes} stripes of equal height, and the map has '
+                raise ValueError(f'branch {b + 1} cuts its map into {stripes} stripes of equal height, and the map has '
                                  f'height {height}. {self._working_height(maps, heights)}')
 
     def _working_height(self, maps: Sequence[torch.Tensor], heights: Sequence[int]) -> str:

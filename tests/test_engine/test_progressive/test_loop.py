@@ -184,7 +184,7 @@ def test_trials_are_in_the_phase_of_their_cycle(tmp_path, monkeypatch):
     for epoch, weights, gradients, training in seen:
         before = read_checkpoint(tmp_path / f'epoch_{epoch}.pth')['state_dict']
         same_as_before = {key: torch.equal(value, before[f'backbone.{key}']) for key, value in weights.items()
-                          if key != 'stem.0.bias'}  # batch norm takes it out again: its gradient is about 0
+                          if key != 'stem.0.bias' or epoch != 2}  # batch norm takes it out: its gradient is about 0
         trained = epoch == 2
         assert training is trained and set(gradients) == {trained}
         assert not any(same_as_before.values()) if trained else all(same_as_before.values())
