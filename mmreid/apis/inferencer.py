@@ -234,5 +234,6 @@ def _require_finite(feats: np.ndarray, paths: Sequence[str]) -> None:
 
 
 def _named(unreadable: Sequence[Unreadable], count: int) -> str:
-    return (f'{len(unreadable)} of {count} images cannot be read (skip_unreadable=True leaves them out):\n  ' +
+    return (f'{len(unreadable)} of {count} images cannot be read (skip_unreadable=True, on the command line '
+            '--skip-unreadable, leaves them out):\n  ' +
             '\n  '.join(reason for _, reason in unreadable))

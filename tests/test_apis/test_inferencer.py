@@ -98,7 +98,8 @@ def test_unreadable_files_are_listed_or_left_out(tmp_path, toy, inferencer):
     with pytest.raises(ValueError) as caught:
         inferencer.extract(images)
     lines = str(caught.value).splitlines()
-    assert lines[0] == '4 of 9 images cannot be read (skip_unreadable=True leaves them out):'
+    assert lines[0] == ('4 of 9 images cannot be read (skip_unreadable=True, on the command line --skip-unreadable, '
+                        'leaves them out):')
     for line, path, reason in zip(lines[1:], (empty, cut, text, tmp_path / 'gone.jpg'),
                                   ('is empty', 'is truncated', 'cannot be decoded', 'No such file'), strict=True):
         assert str(path) in line and reason in line
